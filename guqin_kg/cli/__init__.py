@@ -1,0 +1,75 @@
+"""The ``guqin`` command. Commands are loaded only when called, so that ``guqin --help`` stays quick."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+# command -> (module, attribute, one-line help); each stage adds its line here
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "parse": ("guqin_kg.cli.notation", "parse", "Read notations: reading to structure."),
+    "lexicon": ("guqin_kg.cli.notation", "lexicon", "Every well-formed notation the graph allows."),
+}
+
+
+class LazyGroup(click.Group):
+    """A click group that knows the names and one-line helps without importing the commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][2]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="guqin-kg", prog_name="guqin")
+def cli() -> None:
+    """A knowledge graph of guqin tablature (减字谱): query, read, explain, draw, hear, teach.
+
+    \b
+    Examples:
+      guqin demo                       the whole tour, in about five minutes
+      guqin parse 大九勾四             a reading as a structure
+      guqin explain 大九勾四           what the hands do
+      guqin COMMAND --help             help with examples
+    """
+
+
+def main() -> None:
+    """Entry point: runs a command; errors meant for people become one message and an exit status."""
+    from guqin_kg.errors import GuqinKGError
+
+    try:
+        cli(standalone_mode=False)
+    except GuqinKGError as error:
+        click.echo(f"guqin: {error}", err=True)
+        sys.exit(error.exit_status)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.Abort:
+        click.echo("guqin: interrupted; finished work is kept, run the command again to go on", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except OSError as error:
+        click.echo(
+            f"guqin: {error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+            + "\n  hint: check that the place exists, is writable and has room",
+            err=True,
+        )
+        sys.exit(1)
