@@ -68,7 +68,8 @@ def main() -> None:
         sys.exit(0)
     except OSError as error:
         click.echo(
-            f"guqin: {error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+            f"guqin: {error.strerror or error}"
+            + (f": {error.filename}" if error.filename else "")
             + "\n  hint: check that the place exists, is writable and has room",
             err=True,
         )
