@@ -1,0 +1,155 @@
+"""Any image file to the small grey picture the recogniser looks at.
+
+Accepts whatever Pillow opens: grey, colour, palette, CMYK, alpha, 16-bit, float, rotated by EXIF. The picture is
+turned upright, put on white, made dark-on-light, cut to its ink and fitted into the network's window without
+changing its proportions.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from guqin_kg.errors import DataError, LimitError, NotFoundError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_PIXELS = 40_000_000
+"""Larger files are refused before they are decoded."""
+
+_CONTRAST = 24
+"""Grey levels between paper and ink below which a picture counts as blank."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A picture in the network's window.
+
+    Attributes:
+        pixels: uint8 ``(height, width)``, ink 255, paper 0.
+        scale: window pixels for one pixel of the file's picture.
+        offset: ``(x, y)`` in window pixels of the file's top left corner.
+        size: ``(width, height)`` of the file's picture (after EXIF rotation).
+        blank: whether there was no ink at all.
+    """
+
+    pixels: np.ndarray
+    scale: float
+    offset: tuple[float, float]
+    size: tuple[int, int]
+    blank: bool
+
+    def to_file(self, box: tuple[float, float, float, float]) -> list[float]:
+        """A window box ``x0, y0, x1, y1`` in 0..1 as ``[x, y, w, h]`` in pixels of the file, cut to the picture."""
+        height, width = self.pixels.shape
+        x0, x1 = ((v * width - self.offset[0]) / self.scale for v in (box[0], box[2]))
+        y0, y1 = ((v * height - self.offset[1]) / self.scale for v in (box[1], box[3]))
+        x0, x1 = sorted((min(max(x0, 0), self.size[0]), min(max(x1, 0), self.size[0])))
+        y0, y1 = sorted((min(max(y0, 0), self.size[1]), min(max(y1, 0), self.size[1])))
+        return [round(x0, 1), round(y0, 1), round(x1 - x0, 1), round(y1 - y0, 1)]
+
+
+def load_grey(path: str | Path) -> np.ndarray:
+    """Read a picture as uint8 grey ``(height, width)``, on white, upright.
+
+    Raises:
+        NotFoundError: no such file.
+        DataError: not an image, or damaged.
+        LimitError: more than ``MAX_PIXELS`` pixels.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    path = Path(path)
+    if not path.is_file():
+        raise NotFoundError(f"no image file {path}", hint="give the path of a PNG, JPEG, TIFF or other picture")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise LimitError(
+                        f"the picture is {image.width} x {image.height} pixels; at most {MAX_PIXELS // 10**6} million",
+                        code="image-too-large",
+                        file=path,
+                        hint="cut out the glyphs first: the recogniser reads one glyph a picture",
+                    )
+                image.load()
+                upright = ImageOps.exif_transpose(image)
+                return to_grey(upright if upright is not None else image)
+    except (LimitError, DataError):
+        raise
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = reason.replace(str(path), path.name)
+        raise DataError(
+            f"cannot read this picture: {reason}",
+            code="bad-image",
+            file=path,
+            hint="is the file complete, and a PNG, JPEG, TIFF or similar?",
+        ) from None
+
+
+def to_grey(image: Image) -> np.ndarray:
+    """A Pillow picture of any mode as uint8 grey on white."""
+    from PIL import Image
+
+    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
+        values = np.asarray(image, dtype=np.float64)
+        values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+        top = float(values.max(initial=0.0))
+        span = 65535.0 if top > 255 else (1.0 if image.mode == "F" and top <= 1 else 255.0)
+        return np.clip(values / span * 255.0, 0, 255).astype(np.uint8)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        seen = image.convert("RGBA")
+        paper = Image.new("RGBA", seen.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(paper, seen)
+    if image.mode == "CMYK":
+        image = image.convert("RGB")
+    return np.asarray(image.convert("L"), dtype=np.uint8)
+
+
+def fit(grey: np.ndarray, height: int, width: int, margin: int = 1) -> Fitted:
+    """Cut a grey picture to its ink and fit it into ``height`` x ``width``, proportions kept, ink bright."""
+    from PIL import Image
+
+    rows, columns = grey.shape
+    ink = to_ink(grey)
+    box = ink_box(ink)
+    if box is None:
+        return Fitted(np.zeros((height, width), np.uint8), 1.0, (0.0, 0.0), (columns, rows), True)
+    x0, y0, x1, y1 = box
+    scale = min((width - 2 * margin) / (x1 - x0), (height - 2 * margin) / (y1 - y0))
+    new = (max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale)))
+    small = Image.fromarray(ink[y0:y1, x0:x1]).resize(new, Image.Resampling.BILINEAR)
+    left, top = (width - new[0]) // 2, (height - new[1]) // 2
+    window = np.zeros((height, width), np.uint8)
+    window[top : top + new[1], left : left + new[0]] = np.asarray(small)
+    return Fitted(window, scale, (left - x0 * scale, top - y0 * scale), (columns, rows), False)
+
+
+def to_ink(grey: np.ndarray) -> np.ndarray:
+    """Ink bright (255) on paper (0): contrast stretched, light-on-dark pictures turned round, blanks left empty."""
+    low, middle, high = np.percentile(grey, (1, 50, 99))
+    if high - low < _CONTRAST:
+        low, high = float(grey.min(initial=255)), float(grey.max(initial=0))
+        if high - low < _CONTRAST:
+            return np.zeros_like(grey)
+        middle = float(np.median(grey))
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    dark_paper = middle < (low + high) / 2 and float(np.median(border)) < (low + high) / 2
+    value = np.clip((grey.astype(np.float32) - low) / (high - low), 0, 1)
+    return ((value if dark_paper else 1 - value) * 255).astype(np.uint8)
+
+
+def ink_box(ink: np.ndarray, threshold: int = 90) -> tuple[int, int, int, int] | None:
+    """``x0, y0, x1, y1`` of the ink brighter than ``threshold``, or None when there is none."""
+    dark = ink > threshold
+    ys, xs = np.flatnonzero(dark.any(1)), np.flatnonzero(dark.any(0))
+    if not len(ys):
+        return None
+    return int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1

@@ -1,0 +1,148 @@
+"""Configurations of the training recipes: flat YAML files, checked as a whole before anything runs.
+
+``load("base")`` reads ``training/configs/base.yaml``, ``load("my.yaml")`` a file of one's own. Every problem (a
+misspelt key, a value of the wrong kind) is reported at once, with the nearest known key.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from guqin_kg.errors import NotFoundError, UsageError
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Architecture(_Strict):
+    """Shape of the recogniser's network; see ``training.recogniser.model.RecogniserConfig``."""
+
+    height: int = Field(64, ge=16, le=256)
+    width: int = Field(48, ge=16, le=256)
+    channels: tuple[int, ...] = (32, 64, 128)
+    blocks: tuple[int, ...] = (1, 1, 1)
+    hidden: int = Field(192, ge=8)
+    heads: int = Field(6, ge=1)
+    feed_forward: int = Field(384, ge=8)
+    encoder_layers: int = Field(3, ge=0)
+    decoder_layers: int = Field(2, ge=1)
+    max_tokens: int = Field(24, ge=4)
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class Lora(_Strict):
+    """Low-rank adaptation through peft."""
+
+    rank: int = Field(8, ge=1)
+    alpha: int = Field(16, ge=1)
+    dropout: float = Field(0.05, ge=0, lt=1)
+    target_modules: str = r".*(query|key|value|output|up|down|project|conv1|conv2|downs\.[1-9])"
+
+
+class RecogniserTraining(_Strict):
+    """One training run of the recogniser."""
+
+    recipe: Literal["base", "adapt"]
+    seed: int = 1
+    architecture: Architecture = Architecture()
+    lora: Lora | None = None
+    batch: int = Field(64, ge=1)
+    steps: int = Field(30000, ge=1)
+    warmup: int = Field(500, ge=0)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.02, ge=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    box_weight: float = Field(2.0, ge=0)
+    cell_weight: float = Field(2.0, ge=0)
+    clip: float = Field(1.0, gt=0)
+    bf16: bool = True
+    threads: int = Field(1, ge=1)
+    average: float = Field(0.999, ge=0, lt=1)
+    """Decay of the running average of the weights, which is what is saved and measured."""
+    drawn_images: int = Field(200_000, ge=16)
+    drawn_workers: int = Field(1, ge=0)
+    shard: int = Field(2048, ge=8)
+    passes: int = Field(3, ge=1)
+    """How often each drawn image is used, moved and distorted anew each time."""
+    validation_images: int = Field(2048, ge=8)
+    other_characters: float = Field(0.06, ge=0, lt=1)
+    """Share of images that are no jianzi: ordinary characters, blanks, noise."""
+    drawn_share: float = Field(0.33, ge=0, le=1)
+    """Adaptation: share of drawn images in a batch."""
+    log_every: int = Field(50, ge=1)
+    evaluate_every: int = Field(1000, ge=1)
+    checkpoint_every: int = Field(500, ge=1)
+    max_minutes: float | None = Field(None, gt=0)
+    """Stop in good order when this much time has passed: the learning rate follows the clock, not the steps."""
+
+
+def names() -> list[str]:
+    """The bundled configurations."""
+    return sorted(p.stem for p in CONFIGS.glob("*.yaml"))
+
+
+def load(name: str | Path, **overrides: Any) -> RecogniserTraining:
+    """Read and check a configuration.
+
+    Args:
+        name: a bundled name (``tiny``, ``base``, ``adapt``) or a YAML file.
+        **overrides: values that replace those of the file (None = leave).
+
+    Raises:
+        NotFoundError: no such configuration.
+        UsageError: with all problems, one a line.
+    """
+    import yaml
+
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        path = CONFIGS / f"{name}.yaml"
+    if not path.is_file():
+        near = difflib.get_close_matches(str(name), names(), 1)
+        raise NotFoundError(
+            f"no training configuration {str(name)!r}",
+            hint=f"did you mean {near[0]!r}?" if near else f"bundled: {', '.join(names())}; or give a .yaml file",
+        )
+    try:
+        raw = yaml.safe_load(path.read_text("utf-8")) or {}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise UsageError(
+            f"not well-formed YAML: {getattr(error, 'problem', error)}",
+            file=path.name,
+            line=mark.line + 1 if mark else None,
+        ) from None
+    if not isinstance(raw, dict):
+        raise UsageError("a configuration is a list of `key: value` lines", file=path.name)
+    raw.update({k: v for k, v in overrides.items() if v is not None})
+    try:
+        return RecogniserTraining.model_validate(raw)
+    except ValidationError as error:
+        raise UsageError(
+            f"{error.error_count()} problem(s) in this configuration:\n" + "\n".join(_problems(error)),
+            code="bad-config",
+            file=path.name,
+            hint="`guqin train recognizer --list` shows the bundled ones with their keys",
+        ) from None
+
+
+def _problems(error: ValidationError) -> list[str]:
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(p) for p in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            owner: type[BaseModel] = RecogniserTraining
+            for part in problem["loc"][:-1]:
+                owner = {"architecture": Architecture, "lora": Lora}.get(str(part), owner)
+            near = difflib.get_close_matches(str(problem["loc"][-1]), owner.model_fields, 1)
+            lines.append(f"  {where}: unknown key" + (f" (did you mean {near[0]!r}?)" if near else ""))
+        else:
+            lines.append(f"  {where}: {problem['msg'].lower()}, got {problem['input']!r}")
+    return lines

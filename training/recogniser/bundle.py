@@ -1,0 +1,74 @@
+"""Model folders: what a finished run leaves, and how a run starts from one.
+
+``config.json`` and ``model.safetensors`` are those of transformers (``from_pretrained`` reads the folder);
+``vocabulary.json`` the words; ``calibration.json`` temperature and threshold; ``training.json`` the recipe, seed,
+command and figures; ``README.md`` the card.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from guqin_kg.errors import NotFoundError
+from guqin_kg.recognise.vocabulary import Vocabulary
+from training.config import Architecture
+from training.recogniser.model import Recogniser, RecogniserConfig
+
+
+def build(architecture: Architecture, vocabulary: Vocabulary, seed: int) -> Recogniser:
+    """A new network for this vocabulary, its weights fixed by ``seed``."""
+    torch.manual_seed(seed)
+    model = Recogniser(RecogniserConfig(tokens=len(vocabulary), **architecture.model_dump()))
+    return model.to(memory_format=torch.channels_last)
+
+
+def read(folder: Path) -> tuple[Recogniser, Vocabulary]:
+    """The network and the words of a model folder.
+
+    Raises:
+        NotFoundError: no model there.
+    """
+    if not (folder / "model.safetensors").is_file():
+        raise NotFoundError(
+            f"no recogniser in {folder}", hint="a model folder has config.json, model.safetensors, vocabulary.json"
+        )
+    model = Recogniser.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+    return model.to(memory_format=torch.channels_last), Vocabulary.read(folder / "vocabulary.json")
+
+
+def grown(model: Recogniser, known: Vocabulary, wanted: Vocabulary, seed: int) -> Recogniser:
+    """``model`` with the words of ``wanted``: known words keep what was learnt, new ones start afresh."""
+    if known.ids == wanted.ids:
+        return model
+    torch.manual_seed(seed)
+    settings = model.config.to_dict() | {"tokens": len(wanted)}
+    new = Recogniser(RecogniserConfig(**settings))
+    old_state, state = model.state_dict(), new.state_dict()
+    places = [(at, known.index[name]) for at, name in enumerate(wanted.ids) if name in known.index]
+    here, there = (torch.tensor(column) for column in zip(*places, strict=True))
+    for name, tensor in state.items():
+        old = old_state[name]
+        if tensor.shape == old.shape:
+            tensor.copy_(old)
+        else:
+            tensor[here] = old[there]
+    new.load_state_dict(state)
+    return new.to(memory_format=torch.channels_last)
+
+
+def write(
+    folder: Path, model: Recogniser, vocabulary: Vocabulary, graph: str, calibration: dict[str, Any], about: dict[str, Any]
+) -> None:
+    """Write a model folder; weights in half precision (the runtime computes in single)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    half = Recogniser(model.config)
+    half.load_state_dict(model.state_dict())
+    half.half().save_pretrained(folder, safe_serialization=True)
+    vocabulary.write(folder / "vocabulary.json", graph)
+    for name, content in (("calibration", calibration), ("training", about)):
+        text = json.dumps(content, ensure_ascii=False, indent=1)
+        (folder / f"{name}.json").write_text(text + "\n", "utf-8")

@@ -1,0 +1,281 @@
+"""The training loop: clock, averages, log, checkpoints that survive a kill.
+
+Nothing random is kept between steps: every step seeds its own generator, so a resumed run does what the
+uninterrupted one would have done. Files are safetensors and JSON only.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from guqin_kg.errors import DataError, LimitError
+from training.config import RecogniserTraining
+from training.recogniser.augment import augment
+from training.recogniser.shards import Shard
+
+BatchOf = Callable[[int], tuple[Shard, Tensor | None]]
+"""Step to its batch, and per image whether it is drawn (None: all are)."""
+
+
+@dataclass
+class Run:
+    """A training run: where it writes and how far it is.
+
+    Attributes:
+        out: folder of ``log.jsonl`` and ``checkpoint/``.
+        step: next step to take.
+        elapsed: seconds spent so far, over all resumed parts.
+    """
+
+    out: Path
+    step: int = 0
+    elapsed: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def log(self, row: dict[str, Any]) -> None:
+        """Append one row to ``log.jsonl``."""
+        self.history.append(row)
+        with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def train(
+    model: nn.Module,
+    config: RecogniserTraining,
+    batches: BatchOf,
+    out: Path,
+    *,
+    evaluate: Callable[[nn.Module, int], dict[str, Any]] | None = None,
+    resume: bool = True,
+    quiet: bool = False,
+    freeze_norms: bool = False,
+) -> Run:
+    """Train ``model`` in place; it ends with the averaged weights.
+
+    Args:
+        model: takes ``pixels, tokens, labels, boxes``; its output has ``loss``.
+        config: the run's numbers.
+        batches: step to batch.
+        out: folder for log and checkpoints.
+        evaluate: called now and then with the averaged model; its figures go to the log.
+        resume: go on from ``out/checkpoint`` when there is one.
+        quiet: no progress line.
+        freeze_norms: keep batch norm as it is (adaptation).
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(config.threads)
+    parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    plain = [p for p in parameters.values() if p.ndim < 2]
+    decayed = [p for p in parameters.values() if p.ndim >= 2]
+    optimiser = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+        lr=config.learning_rate,
+        betas=(0.9, 0.98),
+        fused=True,
+    )
+    average = {n: p.detach().clone() for n, p in parameters.items()}
+    run = Run(out)
+    if resume and (out / "checkpoint").is_dir():
+        _load(out / "checkpoint", model, optimiser, average, run)
+        _say(quiet, f"going on at step {run.step}")
+    elif (out / "log.jsonl").exists():
+        (out / "log.jsonl").unlink()
+    started = time.time() - run.elapsed
+    seen, spoken, sums, counted = run.step, time.time(), {}, 0
+    total_steps = config.steps
+    while run.step < total_steps:
+        progress = run.step / total_steps
+        if config.max_minutes:
+            progress = max(progress, (time.time() - started) / 60 / config.max_minutes)
+        if progress >= 1:
+            break
+        rate = config.learning_rate * min(1.0, (run.step + 1) / max(1, config.warmup)) * _decay(progress)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        model.train()
+        if freeze_norms:
+            for module in model.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        parts = _step(model, config, batches, run.step, optimiser, list(parameters.values()))
+        decay = min(config.average, (1 + run.step) / (10 + run.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(average.values()), list(parameters.values()), 1 - decay)
+        run.step += 1
+        for name, value in parts.items():
+            sums[name] = sums.get(name, 0.0) + value
+        counted += 1
+        run.elapsed = time.time() - started
+        if run.step % config.log_every == 0:
+            speed = (run.step - seen) * config.batch / max(1e-6, time.time() - spoken)
+            row = {"step": run.step, **{n: round(v / counted, 5) for n, v in sums.items()}}
+            row |= {"learning_rate": round(rate, 7), "images_per_second": round(speed, 1)}
+            row |= {"minutes": round(run.elapsed / 60, 2)}
+            run.log(row)
+            left = run.elapsed * (1 - progress) / max(progress, 1e-6) / 60
+            _say(quiet, f"step {run.step} loss {row.get('loss')} {speed:.0f} images/s, about {left:.0f} min left")
+            seen, spoken, sums, counted = run.step, time.time(), {}, 0
+        if evaluate and run.step % config.evaluate_every == 0:
+            with _swapped(parameters, average):
+                model.eval()
+                figures = evaluate(model, run.step)
+            run.log({"step": run.step, "minutes": round((time.time() - started) / 60, 2), **figures})
+            _say(quiet, f"step {run.step} " + " ".join(f"{k} {v}" for k, v in figures.items()))
+            spoken = time.time()
+        if run.step % config.checkpoint_every == 0:
+            _save(out / "checkpoint", model, optimiser, average, run)
+    run.elapsed = time.time() - started
+    _save(out / "checkpoint", model, optimiser, average, run)
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(average[name])
+    model.eval()
+    return run
+
+
+def _step(
+    model: nn.Module,
+    config: RecogniserTraining,
+    batches: BatchOf,
+    step: int,
+    optimiser: torch.optim.Optimizer,
+    parameters: list[Tensor],
+) -> dict[str, float]:
+    generator = torch.Generator().manual_seed((config.seed << 32) + step)
+    torch.manual_seed((config.seed << 32) + step)
+    shard, drawn = batches(step)
+    pixels, tokens, boxes = tensors(shard)
+    pixels, boxes = augment(pixels, boxes, generator)
+    labels = torch.where(tokens[:, 1:] > 0, tokens[:, 1:], -100)
+    with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+        result = model(
+            pixels=pixels.contiguous(memory_format=torch.channels_last),
+            tokens=tokens[:, :-1],
+            labels=labels,
+            boxes=boxes[:, :-1],
+            label_smoothing=config.label_smoothing,
+            box_weight=config.box_weight,
+            cell_weight=config.cell_weight,
+            cell_mask=drawn,
+        )
+    if not torch.isfinite(result.loss):
+        raise DataError(
+            f"the loss is not a number at step {step}", hint="lower learning_rate, or switch bf16 off, and resume"
+        )
+    result.loss.backward()
+    norm = nn.utils.clip_grad_norm_(parameters, config.clip)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    parts = {"loss": result.loss, "token_loss": result.token_loss, "box_loss": result.box_loss}
+    parts |= {"cell_loss": result.cell_loss, "gradient": norm}
+    return {k: float(v) for k, v in parts.items() if v is not None}
+
+
+def tensors(shard: Shard) -> tuple[Tensor, Tensor, Tensor]:
+    """A shard as float pixels in 0..1, long tokens and float boxes, cut to its longest sequence."""
+    used = int((shard.tokens > 0).sum(1).max())
+    pixels = torch.from_numpy(shard.images).float().div_(255).unsqueeze(1)
+    tokens = torch.from_numpy(shard.tokens[:, :used].astype("int64"))
+    boxes = torch.from_numpy(shard.boxes[:, :used].astype("float32"))
+    return pixels, tokens, boxes
+
+
+def _decay(progress: float) -> float:
+    """Cosine from 1 to 0.01."""
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+class _swapped:
+    """Within the block the model has the averaged weights."""
+
+    def __init__(self, parameters: dict[str, nn.Parameter], average: dict[str, Tensor]) -> None:
+        self.parameters, self.average = parameters, average
+
+    def _exchange(self) -> None:
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                held = parameter.detach().clone()
+                parameter.copy_(self.average[name])
+                self.average[name].copy_(held)
+
+    def __enter__(self) -> None:
+        self._exchange()
+
+    def __exit__(self, *_: object) -> None:
+        self._exchange()
+
+
+def _save(
+    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor], run: Run
+) -> None:
+    """Write a checkpoint beside the old one, then put it in its place."""
+    part = path.with_name("checkpoint.new")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir(parents=True)
+        keep = {n: p.contiguous() for n, p in model.named_parameters() if p.requires_grad}
+        keep |= {n: b.contiguous() for n, b in model.named_buffers()}
+        save_file({n: t.detach().clone() for n, t in keep.items()}, part / "model.safetensors")
+        save_file({n: t.clone() for n, t in average.items()}, part / "average.safetensors")
+        state = optimiser.state_dict()["state"]
+        flat = {f"{i}.{n}": torch.as_tensor(v).clone() for i, row in state.items() for n, v in row.items()}
+        save_file(flat, part / "optimiser.safetensors")
+        (part / "run.json").write_text(json.dumps({"step": run.step, "elapsed": run.elapsed}), "utf-8")
+        old = path.with_name("checkpoint.old")
+        shutil.rmtree(old, ignore_errors=True)
+        if path.is_dir():
+            path.rename(old)
+        part.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise LimitError(
+            f"cannot write a checkpoint: {error.strerror}",
+            file=path,
+            hint="free some space and start again: the run goes on from the checkpoint before",
+        ) from None
+
+
+def _load(
+    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor], run: Run
+) -> None:
+    try:
+        weights = load_file(path / "model.safetensors")
+        model.load_state_dict(weights, strict=False)
+        for name, tensor in load_file(path / "average.safetensors").items():
+            average[name].copy_(tensor)
+        state = optimiser.state_dict()
+        rows: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in load_file(path / "optimiser.safetensors").items():
+            at, key = name.split(".")
+            rows.setdefault(int(at), {})[key] = tensor
+        state["state"] = rows
+        optimiser.load_state_dict(state)
+        saved = json.loads((path / "run.json").read_text("utf-8"))
+        run.step, run.elapsed = saved["step"], saved["elapsed"]
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise DataError(
+            f"cannot go on from this checkpoint: {error}",
+            file=path,
+            hint="it belongs to another configuration or is damaged; start in a new folder (--out)",
+        ) from None
+
+
+def _say(quiet: bool, text: str) -> None:
+    if not quiet:
+        end = "\n" if not sys.stderr.isatty() or os.environ.get("CI") else "\n"
+        sys.stderr.write(text + end)
+        sys.stderr.flush()
