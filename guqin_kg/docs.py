@@ -22,7 +22,7 @@ def cli_page() -> str:
     lines = [
         "# Commands",
         "",
-        "Generated from `guqin COMMAND --help` by `make docs`. Exit status: 0 fine, 1 the data says no, 2 used wrongly.",
+        "Generated from `guqin COMMAND --help` by `make docs`. Exit status: 0 fine, 1 the data says no, 2 wrong use.",
         "",
     ]
     context = click.Context(cli, info_name="guqin", max_content_width=110, terminal_width=110)
