@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from guqin_kg.sound.wav import RATE
@@ -84,7 +85,7 @@ def cents_curve(tone: Tone, count: int, rate: int = RATE) -> np.ndarray:
     points = tone.points
     if points:
         out[:] = points[0][1]
-        for (t0, c0), (t1, c1) in zip(points, points[1:], strict=False):
+        for (t0, c0), (t1, c1) in pairwise(points):
             x = np.clip((t - t0) / max(t1 - t0, 1e-4), 0.0, 1.0)
             out += (c1 - c0) * x * x * (3.0 - 2.0 * x)
     for shake in tone.shakes:
@@ -164,7 +165,9 @@ def _line(e: np.ndarray, delay: np.ndarray, gain: float, kernel: np.ndarray) -> 
     return y[pad:]
 
 
-def _touched(e: np.ndarray, delay: float, node: float, passes: np.ndarray, gain: float, kernel: np.ndarray) -> np.ndarray:
+def _touched(
+    e: np.ndarray, delay: float, node: float, passes: np.ndarray, gain: float, kernel: np.ndarray
+) -> np.ndarray:
     """A line of ``delay`` samples with a finger at ``node``; ``passes`` (one value a sample) is 1 when it is lifted."""
     import numpy as np
 
