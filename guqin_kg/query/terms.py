@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Term: TypeAlias = "NamedNode | Literal"
 
 XSD = "http://www.w3.org/2001/XMLSchema#"
+_SH = "http://www.w3.org/ns/shacl#"
 _INTEGERS = {
     XSD + name
     for name in ("integer", "int", "long", "short", "byte", "nonNegativeInteger", "positiveInteger", "unsignedInt")
@@ -38,11 +39,18 @@ class BindError(UsageError):
 
 @cache
 def prefixes() -> Mapping[str, str]:
-    """The one prefix table, read from ``ontology/prefixes.ttl``."""
-    from guqin_kg import resources
-    from guqin_kg.graph.serialise import prefixes_of
+    """The one prefix table: prefix to namespace, as ``ontology/prefixes.ttl`` declares them (sh:declare)."""
+    import pyoxigraph as ox
 
-    return prefixes_of((resources.folder("ontology") / "prefixes.ttl").read_text(encoding="utf-8"))
+    from guqin_kg import resources
+
+    rows: dict[str, dict[str, str]] = {}
+    path = resources.folder("ontology") / "prefixes.ttl"
+    for quad in ox.parse(path=str(path), format=ox.RdfFormat.TURTLE):
+        if quad.predicate.value in (_SH + "prefix", _SH + "namespace"):
+            rows.setdefault(str(quad.subject), {})[quad.predicate.value] = quad.object.value
+    pairs = [(row[_SH + "prefix"], row[_SH + "namespace"]) for row in rows.values() if len(row) == 2]
+    return dict(sorted(pairs))
 
 
 def expand(name: str) -> str | None:

@@ -1,0 +1,1 @@
+"""The graph on disk: Turtle sources, the embedded store, workspaces, edits and imports."""
