@@ -84,7 +84,7 @@ def positions(inventory: Inventory) -> list[Triple]:
         state(iri, _RDFS + "label", ox.Literal(_english(parts), language="en"))
         for part in parts:
             role = "hui" if part.number and part is parts[0] else "fen" if "fen" in part.roles else None
-            term = role or ("hui" if "hui" in part.roles else "positionSign")
+            term = role or ("fen" if part.number else "positionSign")
             state(iri, GQ + term, ox.NamedNode(part.iri))
         harmonic = board.harmonic(position)
         for code in board.traditions:
