@@ -1,0 +1,1 @@
+"""Readings: grammar, parser, formatter, identifiers, triples and the lexicon."""

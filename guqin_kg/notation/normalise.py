@@ -1,0 +1,199 @@
+"""From what people type to one alphabet: variants folded, words made single signs.
+
+Everything here is read from the graph: names, traditional names, full names and other spellings of the base
+notations, and the digits. A word of several characters becomes one sign of the private-use area, so that patterns are
+character classes and the rule *whole words first* holds by construction.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from guqin_kg.inventory import BaseNotation, Inventory
+from guqin_kg.notation.pattern import Term, trie_regex
+
+PRIVATE = 0xE000
+NUMBER_ROLES = frozenset({"hui", "fen", "string"})
+SKIP_ROLES = frozenset({"component", "phrase"})  # parts of forms; phrases are read word by word
+MAX_LENGTH = 64
+_ARABIC = re.compile(r"\d+(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A reading as the grammar sees it.
+
+    Attributes:
+        text: one character per word.
+        spelled: name of a base notation -> the spelling used, for spellings the graph wants kept.
+        whole_words: reading words of several characters that begin with a word of their own.
+    """
+
+    text: str
+    spelled: dict[str, str]
+
+
+class Alphabet:
+    """Spellings of the graph's words, and the way from a typed reading to coded text and back."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self.bases = tuple(b for b in inventory.bases if b.roles - SKIP_ROLES)
+        self.digits = _digits(inventory)
+        self._fold = self._char_folds(inventory)
+        self._words(inventory)
+
+    # -- building -------------------------------------------------------------------------------------------------
+
+    def _char_folds(self, inventory: Inventory) -> dict[int, str | None]:
+        names = {b.name for b in self.bases}
+        known = {char for name in names for char in name}
+        fold: dict[int, str | None] = {}
+        for base in inventory.bases:
+            if len(base.traditional) == len(base.name):
+                for old, new in zip(base.traditional, base.name, strict=True):
+                    if old != new and old not in known:
+                        fold.setdefault(ord(old), new)
+        for base in self.bases:
+            for alias in base.aliases:
+                if len(alias) == 1 and len(base.name) == 1 and alias not in known:
+                    fold.setdefault(ord(alias), base.name)
+        return fold
+
+    def _words(self, inventory: Inventory) -> None:
+        name_of: dict[str, str] = {}
+        self.kept: dict[str, str] = {}
+        fold = self.fold_chars
+        for base in self.bases:
+            name_of[fold(base.name)] = base.name
+        for base in self.bases:
+            if base.roles & NUMBER_ROLES or "unit" in base.roles:
+                spellings: tuple[str, ...] = tuple(a for a in base.aliases if "unit" in base.roles)
+            else:
+                spellings = (base.full_name, base.traditional, *base.aliases, *base.extra.get("keptSpelling", ()))
+            for spelling in spellings:
+                if name_of.setdefault(fold(spelling), base.name) == base.name and spelling in base.extra.get(
+                    "keptSpelling", ()
+                ):
+                    self.kept[fold(spelling)] = base.name
+        unwritten = {b.full_name for b in self.bases if b.extra.get("unwrittenWhenFull") == ("true",)}
+        self._code: dict[str, str] = {}
+        self._name: dict[str, str] = {}
+        self.many: dict[str, str] = {}
+        for spelling in sorted(name_of):
+            name = name_of[spelling]
+            if name not in self._code:
+                plain = fold(name)
+                number = all(char in self.digits for char in plain)
+                sign = plain if len(plain) == 1 or number else chr(PRIVATE + len(self.many))
+                self._code[name] = sign
+                self._name[sign] = name
+                if len(sign) == 1 and len(plain) > 1:
+                    self.many[sign] = name
+            if len(spelling) == 1 and spelling != self._code[name]:
+                self._fold.setdefault(ord(spelling), self._code[name])
+        self._multi = {s: self._code[n] for s, n in name_of.items() if len(s) > 1 and self._code[n] != s}
+        self._multi.update({fold(word): "" for word in unwritten})
+        numbers = [fold(b.name) for b in self.bases if b.roles & NUMBER_ROLES and len(b.name) > 1]
+        self._multi.update({word: word for word in numbers})
+        half = [fold(b.name) for b in self.bases if b.position_effect == "half"]
+        heads = "".join(map(re.escape, sorted({*self.digits, *half})))
+        inside = [w for w in self._multi if w[0] in heads and w not in numbers]
+        self._find = re.compile(
+            "|".join(
+                part
+                for part in (
+                    trie_regex([w for w in self._multi if w not in inside]),
+                    f"(?<![{heads}])(?:{trie_regex(inside)})" if inside else "",
+                )
+                if part
+            )
+            or r"(?!)"
+        )
+        self._find_greedy = re.compile(trie_regex(sorted(self._multi)) or r"(?!)")
+        self.signs = frozenset(self._name) | {char for w in name_of for char in w if char in self.digits}
+        self.spellings = frozenset(name_of)
+
+    # -- use ------------------------------------------------------------------------------------------------------
+
+    def fold_chars(self, text: str) -> str:
+        """Fold character variants one by one; the length stays."""
+        return text.translate(self._fold)
+
+    def fold(self, text: str) -> str:
+        """Width, spaces, Arabic numbers and character variants."""
+        if not text.isalpha() or not text.isprintable():
+            text = unicodedata.normalize("NFKC", text)
+            text = "".join(text.split())
+            if not text.isalpha():
+                text = _ARABIC.sub(self._number, text)
+        return text.translate(self._fold)
+
+    def code(self, folded: str, *, greedy: bool = False) -> Coded:
+        """Words of several characters become one sign each, the longest first.
+
+        A word that begins with a digit (or the half sign) is not looked for right behind a digit, where the digit
+        belongs to a position, unless ``greedy``.
+        """
+        spelled: dict[str, str] = {}
+        if len(folded) < 2:
+            return Coded(folded, spelled)
+
+        def sign(found: re.Match[str]) -> str:
+            word = found[0]
+            if word in self.kept:
+                spelled[self.kept[word]] = word
+            return self._multi[word]
+
+        return Coded((self._find_greedy if greedy else self._find).sub(sign, folded), spelled)
+
+    def decode(self, coded: str) -> str:
+        """Coded text back to reading words."""
+        return "".join(self._name.get(char, char) for char in coded)
+
+    def sign_of(self, name: str) -> str:
+        """The coded sign (for numbers: digits) of a reading word."""
+        return self._code[name]
+
+    def name_of(self, sign: str) -> str | None:
+        """The reading word of a coded sign, or None."""
+        return self._name.get(sign)
+
+    def matching(self, term: Term) -> list[BaseNotation]:
+        """The base notations a term of a pattern stands for."""
+        return [
+            base
+            for base in self.bases
+            if term.role in base.roles
+            and (not term.numbers or base.number in term.numbers)
+            and (not term.names or base.name in term.names or base.position_effect in term.names)
+        ]
+
+    def _number(self, found: re.Match[str]) -> str:
+        whole, _, tenth = found[0].partition(".")
+        if tenth and self.points:
+            return self.spell_number(whole) + self.points + self.spell_number(tenth)
+        return self.spell_number(whole)
+
+    @property
+    def points(self) -> str:
+        """The word that parts hui and fen in a decimal number (that of the unit of hui)."""
+        return next((b.name for b in self.bases if "unit" in b.roles and b.extra.get("decimalPoint")), "")
+
+    def spell_number(self, digits: str) -> str:
+        """Arabic digits as the graph's digits: 10 to 19 as one number, anything else digit by digit."""
+        by_number = {number: char for char, number in self.digits.items()}
+        value = int(digits)
+        if 10 <= value <= 19 and 10 in by_number:
+            return by_number[10] + (by_number[value - 10] if value > 10 else "")
+        return "".join(by_number.get(int(d), d) for d in digits)
+
+
+def _digits(inventory: Inventory) -> dict[str, int]:
+    """Single-character number words of the graph, with their value."""
+    return {
+        base.name: base.number
+        for base in inventory.bases
+        if base.number is not None and len(base.name) == 1 and base.roles & NUMBER_ROLES
+    }
