@@ -9,6 +9,12 @@ import click
 
 # command -> (module, attribute, one-line help); each stage adds its line here
 COMMANDS: dict[str, tuple[str, str, str]] = {
+    "init": ("guqin_kg.cli.graph", "init", "Make a workspace."),
+    "build": ("guqin_kg.cli.graph", "build", "Ontology, lexicon and your statements into the store."),
+    "add": ("guqin_kg.cli.graph", "add", "Add notations, validated first."),
+    "remove": ("guqin_kg.cli.graph", "remove", "Remove notations of your own."),
+    "import": ("guqin_kg.cli.graph", "import_data", "Published data into the workspace."),
+    "query": ("guqin_kg.cli.query", "query", "Ask the graph, by a library query or SPARQL."),
     "parse": ("guqin_kg.cli.notation", "parse", "Read notations: reading to structure."),
     "lexicon": ("guqin_kg.cli.notation", "lexicon", "Every well-formed notation the graph allows."),
 }

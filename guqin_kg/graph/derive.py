@@ -1,8 +1,8 @@
 """Statements worked out from the whole graph: every position that can be written, and what it means in each tradition.
 
 The same two digits mean one place in a modern score and another in a Ming print, so a position has one interpretation
-a tradition, with the exact fraction of the string (and the range, where sources leave it open).  All numbers come from the
-graph.
+a tradition, with the exact fraction of the string (and the range, where sources leave it open).  All numbers come from
+the graph.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def slug(base: BaseNotation) -> str:
 
 
 def written_positions(inventory: Inventory) -> Iterator[tuple[str, Position, tuple[BaseNotation, ...]]]:
-    """Every position that hui, fen and signs can write: local name of its IRI, value, the base notations it is made of."""
+    """Every position that hui, fen and signs can write: local name of its IRI, value, base notations it is made of."""
     hui = sorted((b for b in inventory.by_role("hui") if b.number), key=lambda b: b.number or 0)
     fen = sorted((b for b in inventory.by_role("fen") if b.number), key=lambda b: b.number or 0)
     signs = [b for b in inventory.by_role("position-sign") if b.position_effect]
