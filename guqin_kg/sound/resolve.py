@@ -65,6 +65,11 @@ class Resolver(LeftHand):
         self.index += 1
         return out
 
+    def forget_place(self) -> None:
+        """The hand lifts: a touch in a harmonic passage is no place to carry on from."""
+        self.hands.place = self.hands.position = self.hands.before = None
+        self.hands.open_left = 0
+
     def _profiles(self, note: Note) -> list[Profile]:
         found = []
         for word in note.techniques:
@@ -246,7 +251,9 @@ class Resolver(LeftHand):
                     out.sounds.append(replace(sound, group=group, offset=offset, profile=profile))
                 group += bool(hit)
                 offset += profile.spacing * out.time_factor if hit else 0.0
-        if short:
+        if short and any(profile.joins_previous for profile in profiles):
+            out.joins = True
+        elif short:
             out.left_open.append("it takes more strings than are written; those written are sounded")
         if out.sounds:
             hands.current = out.sounds[-1].string
