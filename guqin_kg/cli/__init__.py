@@ -14,6 +14,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "add": ("guqin_kg.cli.graph", "add", "Add notations, validated first."),
     "remove": ("guqin_kg.cli.graph", "remove", "Remove notations of your own."),
     "import": ("guqin_kg.cli.graph", "import_data", "Published data into the workspace."),
+    "reason": ("guqin_kg.cli.reason", "reason", "Check for contradictions, fill the defined classes."),
+    "fmt": ("guqin_kg.cli.reason", "fmt", "Write Turtle files in the stable form."),
     "query": ("guqin_kg.cli.query", "query", "Ask the graph, by a library query or SPARQL."),
     "parse": ("guqin_kg.cli.notation", "parse", "Read notations: reading to structure."),
     "lexicon": ("guqin_kg.cli.notation", "lexicon", "Every well-formed notation the graph allows."),
@@ -57,7 +59,7 @@ def main() -> None:
     from guqin_kg.errors import GuqinKGError
 
     try:
-        cli(standalone_mode=False)
+        status = cli(standalone_mode=False)  # click returns the exit status instead of leaving
     except GuqinKGError as error:
         click.echo(f"guqin: {error}", err=True)
         sys.exit(error.exit_status)
@@ -80,3 +82,6 @@ def main() -> None:
             err=True,
         )
         sys.exit(1)
+    else:
+        if isinstance(status, int) and status:
+            sys.exit(status)

@@ -92,7 +92,7 @@ def head_comment(text: str) -> str:
 
 def prefixes_of(text: str) -> dict[str, str]:
     """Return the prefixes a Turtle text declares, as prefix -> namespace."""
-    return {name: iri for name, iri in _PREFIX_LINE.findall(text)}
+    return dict(_PREFIX_LINE.findall(text))
 
 
 class _Writer:
@@ -110,9 +110,7 @@ class _Writer:
                 if isinstance(triple.object, BlankNode):
                     self.uses[triple.object] += 1
         # longest namespace first, so that a nested namespace wins
-        self.namespaces = sorted(
-            ((iri, name) for name, iri in prefixes.items()), key=lambda p: (-len(p[0]), p[1])
-        )
+        self.namespaces = sorted(((iri, name) for name, iri in prefixes.items()), key=lambda p: (-len(p[0]), p[1]))
         self.used: set[str] = set()
         self.open: list[Any] = []
 
@@ -222,9 +220,7 @@ class _Writer:
         return out
 
 
-def format_triples(
-    triples: Iterable[Triple], prefixes: Mapping[str, str], *, comment: str = ""
-) -> str:
+def format_triples(triples: Iterable[Triple], prefixes: Mapping[str, str], *, comment: str = "") -> str:
     """Return canonical Turtle for ``triples``.
 
     ``prefixes`` maps prefix to namespace; only those used are declared.  ``comment`` is the
@@ -272,8 +268,8 @@ def save_turtle(path: Path, text: str, prefixes: Mapping[str, str] | None = None
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
             out.write(new)
-        os.chmod(name, mode)
-        os.replace(name, path)
+        Path(name).chmod(mode)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
