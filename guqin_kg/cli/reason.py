@@ -75,7 +75,7 @@ def reason(files: tuple[Path, ...], reasoner: Any, of_class: str | None, fmt: st
 def fmt(files: tuple[Path, ...], check: bool) -> None:
     """Write Turtle files in the stable form of the ontology, so that an edit is a small diff.
 
-    Comments inside a file are lost; those at its head are kept.
+    Comments at the head of a file and before a block are kept; those inside a block are lost.
 
     \b
     Examples:

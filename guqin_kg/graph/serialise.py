@@ -4,7 +4,7 @@ The ontology is kept by hand and reviewed as text.  ``format_turtle`` is a pure 
 of the triples: no clock, no hash order, no blank-node label ends up in its output.
 Formatting formatted text changes nothing; changing one value changes one line.
 
-Layout: the leading comment of the file is kept, then only the prefixes in use, then one
+Layout: comments at the head of the file and before a block are kept, then only the prefixes in use, then one
 block a subject in natural order (``hui-9`` before ``hui-10``, ``x`` before ``x/form-1``),
 one line a value when a predicate has several.  A blank node is written in place, inside
 its only user, and an RDF list as ``( … )``; a blank node used twice has no stable place
@@ -88,6 +88,31 @@ def head_comment(text: str) -> str:
             break
         lines.append(line.rstrip())
     return "\n".join(lines)
+
+
+def block_comments(text: str, prefixes: Mapping[str, str]) -> dict[str, str]:
+    """Return the comments that stand before a block, by the IRI of the block's subject.
+
+    Only lines that begin with ``#`` count; a comment inside a block has no stable place and is not kept.
+    """
+    out: dict[str, str] = {}
+    body = text[len(head_comment(text)) :]
+    waiting: list[str] = []
+    for line in body.splitlines():
+        if line.startswith("#"):
+            waiting.append(line.rstrip())
+        elif waiting and line.strip() and not _PREFIX_LINE.match(line):
+            token = line.split()[0]
+            name, colon, rest = token.partition(":")
+            if token.startswith("<"):
+                iri = token.strip("<>")
+            elif colon and name in prefixes:
+                iri = prefixes[name] + rest.replace("\\", "")
+            else:
+                continue
+            out[iri] = "\n".join(waiting)
+            waiting = []
+    return out
 
 
 def prefixes_of(text: str) -> dict[str, str]:
@@ -204,7 +229,7 @@ class _Writer:
             rows.append(((rank, natural_key(name)), text))
         return [text for _, text in sorted(rows, key=lambda r: r[0])]
 
-    def blocks(self) -> list[str]:
+    def blocks(self, comments: Mapping[str, str]) -> list[str]:
         named = [s for s in self.index if not isinstance(s, self.blank)]
         loose = [s for s in self.index if isinstance(s, self.blank) and not self.uses[s]]
         if loose:
@@ -216,19 +241,31 @@ class _Writer:
         out = []
         for subject in sorted(named, key=lambda s: natural_key(s.value.replace("/", " / "))):
             body = self.lines(subject, 1)
-            out.append(f"{self.iri(subject.value)}\n    " + " ;\n    ".join(body) + " .\n")
+            before = comments[subject.value] + "\n" if subject.value in comments else ""
+            out.append(f"{before}{self.iri(subject.value)}\n    " + " ;\n    ".join(body) + " .\n")
         return out
 
 
-def format_triples(triples: Iterable[Triple], prefixes: Mapping[str, str], *, comment: str = "") -> str:
+def format_triples(
+    triples: Iterable[Triple],
+    prefixes: Mapping[str, str],
+    *,
+    comment: str = "",
+    comments: Mapping[str, str] | None = None,
+) -> str:
     """Return canonical Turtle for ``triples``.
 
-    ``prefixes`` maps prefix to namespace; only those used are declared.  ``comment`` is the
-    head of the file, each line starting with ``#``.  Raises ``UnstableGraphError`` when a
-    blank node has no single place to stand.
+    Args:
+        triples: the statements.
+        prefixes: prefix to namespace; only those used are declared.
+        comment: the head of the file, each line starting with ``#``.
+        comments: the lines before a block, by the IRI of its subject.
+
+    Raises:
+        UnstableGraphError: a blank node has no single place to stand.
     """
     writer = _Writer(triples, prefixes)
-    blocks = writer.blocks()
+    blocks = writer.blocks(comments or {})
     table = dict(prefixes)
     declared = [f"@prefix {name}: <{table[name]}> ." for name in sorted(writer.used)]
     parts = [comment.rstrip() + "\n"] if comment.strip() else []
@@ -247,7 +284,8 @@ def format_turtle(text: str, prefixes: Mapping[str, str] | None = None) -> str:
 
     table = dict(prefixes) if prefixes is not None else prefixes_of(text)
     triples = [q.triple for q in parse(input=text, format=RdfFormat.TURTLE)]
-    return format_triples(triples, table, comment=head_comment(text))
+    notes = block_comments(text, prefixes_of(text))
+    return format_triples(triples, table, comment=head_comment(text), comments=notes)
 
 
 def save_turtle(path: Path, text: str, prefixes: Mapping[str, str] | None = None) -> bool:
