@@ -122,6 +122,8 @@ def interpret(
     events: list[Event] = []
     findings: list[tuple[Event | None, Finding]] = []
     for row in score.rows:
+        if row.label:
+            scopes.label(row.label, len(events))
         cells = _cells(row, grammar, resolver)
         token = parse_jianpu(row.jianpu, tonic) if tonic is not None else None
         for number, event in enumerate(cells):
@@ -131,8 +133,8 @@ def interpret(
             if event.notation is None:
                 findings.append((event, Finding("reading", "warning", event.error or "cannot be read")))
                 continue
-            profiles = fixed_profiles(event.notation, resolver)
-            findings += [(event, f) for f in scopes.enter(event.index, profiles, row.mode, row.number)]
+            words = fixed_profiles(event.notation, resolver)
+            findings += [(event, f) for f in scopes.enter(event.index, words, row.mode, row.number)]
             if scopes.just_closed:
                 resolver.forget_place()
             resolver.hands.harmonics = scopes.harmonics
@@ -145,13 +147,12 @@ def interpret(
     return Interpretation(score, events, findings, strings, resolver.tradition, scopes.played(len(events)), tonic)
 
 
-def fixed_profiles(notation: Notation, resolver: Resolver) -> list[Profile]:
-    """Profiles of the words of a notation that stands alone (marks and figures of both hands)."""
+def fixed_profiles(notation: Notation, resolver: Resolver) -> dict[str, Profile | None]:
+    """Words of a notation that stands alone (marks, figures of both hands) with their profiles; else empty."""
     if notation.form != "standalone":
-        return []
-    found = [resolver.performance.named(w, "marker", "two-hand", "structure") for w in notation.techniques]
-    found += [resolver.performance.named(w) for w in notation.techniques]
-    return list(dict.fromkeys(p for p in found if p is not None))
+        return {}
+    named = resolver.performance.named
+    return {w: named(w, "marker", "two-hand") or named(w) for w in notation.techniques}
 
 
 def _degrees(grammar: Grammar, strings: OpenStrings) -> dict[int, str]:
@@ -172,7 +173,10 @@ def _cells(row: Row, grammar: Grammar, resolver: Resolver) -> list[Event]:
     main = _parse(row.main, "main", row, grammar) if row.main else []
     sides = [e for text in row.sides for e in _parse(text, "side", row, grammar)]
     joined = any(
-        p.joins_previous for e in sides if e.notation is not None for p in fixed_profiles(e.notation, resolver)
+        p is not None and p.joins_previous
+        for e in sides
+        if e.notation is not None
+        for p in fixed_profiles(e.notation, resolver).values()
     )
     early: list[Event] = []
     if joined and main:
@@ -193,7 +197,8 @@ def _parse(text: str, kind: str, row: Row, grammar: Grammar) -> list[Event]:
     try:
         return [Event(0, row, kind, r.text, r.notation) for r in parse_cell(text, grammar)]
     except ReadingError as error:
-        return [Event(0, row, kind, text, error=error.message)]
+        said = f"{error.message}; {error.hint}" if error.hint else error.message
+        return [Event(0, row, kind, text, error=said)]
 
 
 def _join(events: list[Event]) -> None:

@@ -1,4 +1,4 @@
-"""Numbered notation (jianpu) beside the readings: pitches and lengths, for comparison with what the readings come to."""
+"""Numbered notation (jianpu) beside the readings: pitches and lengths to compare with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TOKEN = re.compile(r"(?P<before>[,']*)(?P<accidental>[#b]?)(?P<degree>[1-7])(?P
 
 @dataclass(frozen=True, slots=True)
 class Jianpu:
-    """One token: MIDI numbers of its notes (several in a chord), length in beats, whether it prolongs the one before."""
+    """One token: MIDI numbers of its notes, length in beats, whether it prolongs the note before."""
 
     midi: tuple[float, ...]
     beats: float | None

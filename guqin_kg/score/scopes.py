@@ -16,7 +16,7 @@ class Scopes:
         self.opened: dict[str, int] = {}
         self.by_column = False
         self.just_closed = False
-        self._anchor: int | None = None
+        self._anchors: dict[str, int] = {}
         self._repeats: list[tuple[int, int, int]] = []
         self._numbers: dict[int, str] = {}
 
@@ -25,13 +25,28 @@ class Scopes:
         """Whether everything here is a harmonic."""
         return HARMONIC in self.opened or self.by_column
 
-    def enter(self, index: int, profiles: list[Profile], mode: str | None, number: str) -> list[Finding]:
-        """Take in one event: marks it holds, and what a column of the file says about it."""
+    def label(self, name: str, index: int) -> None:
+        """A reference mark before event ``index``: a repeat may name it."""
+        self._anchors[name] = index
+
+    def enter(self, index: int, words: dict[str, Profile | None], mode: str | None, number: str) -> list[Finding]:
+        """Take in one event.
+
+        Args:
+            index: of the event.
+            words: of a notation that stands alone, with their profiles; empty for other notations.
+            mode: what a column of the file says holds here.
+            number: what the score calls the event.
+        """
         found: list[Finding] = []
         self._numbers[index] = number
         was = self.harmonics
-        self.by_column = bool(mode) and mode.strip().lower() in ("harmonic", "harmonics", "泛", "泛音")  # type: ignore[union-attr]
-        for profile in profiles:
+        self.by_column = (mode or "").strip().lower() in ("harmonic", "harmonics")
+        profiles = [p for p in words.values() if p is not None]
+        repeats = any(p.repeats or p.repeats_from_start for p in profiles)
+        for word, profile in words.items():
+            if profile is None:
+                continue
             if profile.opens == HARMONIC:
                 if HARMONIC in self.opened:
                     at = self._numbers[self.opened[HARMONIC]]
@@ -42,17 +57,23 @@ class Scopes:
                     found.append(Finding("V08", "violation", "harmonics end here, but they never began"))
                 self.opened.pop(HARMONIC, None)
                 self.by_column = False
-            elif profile.opens == REPEAT:
-                self._anchor = index
+            elif profile.opens == REPEAT and not repeats:
+                self._anchors[word] = index
             elif profile.repeats == REPEAT:
-                if self._anchor is None:
+                start = self._start(words)
+                if start is None:
                     found.append(Finding("V28", "violation", "a repeat, but no mark before it says from where"))
                 else:
-                    self._repeats.append((self._anchor, index, profile.repeat_times or 1))
+                    self._repeats.append((start, index, profile.repeat_times or 1))
             elif profile.repeats_from_start:
                 self._repeats.append((0, index, profile.repeat_times or 1))
         self.just_closed = was and not self.harmonics
         return found
+
+    def _start(self, words: dict[str, Profile | None]) -> int | None:
+        """Where a repeat begins: at the mark it names, else at the latest mark."""
+        named = [self._anchors[word] for word in words if word in self._anchors]
+        return max(named or self._anchors.values(), default=None)
 
     def end(self) -> list[tuple[int | None, Finding]]:
         """Findings at the end of the score: what was never closed, at its opening mark."""

@@ -125,14 +125,19 @@ class LeftHand:
     def _aside(self, notation: Notation, out: Reading) -> None:
         self.modify(notation, out)
         for step in notation.notes or (notation,):
-            words = [*step.ornaments, *step.techniques]
-            for number, word in enumerate(words):
-                target = step.position if number == len(words) - 1 else None
+            found: list[Profile] = []
+            for word in (*step.ornaments, *step.techniques):
                 profile = self._after(step, word)
                 if profile is None:
                     out.left_open.append(f"how {word} is performed is not in the graph")
-                    continue
-                self._move(profile, target, out)
+                elif found and step.position is not None and _same_way(found[-1], profile):
+                    # two words for one movement to one place: the second leads, the slower speed holds
+                    slower = max(found[-1].gesture_seconds, profile.gesture_seconds)
+                    found[-1] = replace(profile, gesture_seconds=slower)
+                else:
+                    found.append(profile)
+            for number, profile in enumerate(found):
+                self._move(profile, step.position if number == len(found) - 1 else None, out)
 
     def _after(self, step: Note, word: str) -> Profile | None:
         for whole in ((step.count or "") + word, word):
@@ -260,3 +265,9 @@ class LeftHand:
             out.left_open.append(message)
         if not self.alone:
             out.findings.append(Finding(rule, severity, message))
+
+
+def _same_way(first: Profile, second: Profile) -> bool:
+    """Whether both only carry the hand to a new place, not in opposite ways."""
+    moves = first.state_effect == second.state_effect == "MovesPlace"
+    return moves and not first.sounds and not second.sounds and first.slide_sign in (second.slide_sign, None)

@@ -58,6 +58,8 @@ class Resolver(LeftHand):
                 self._left_sound(notation, left[0], out)
             elif any(p.completes_run for p in profiles):
                 self._finish_run(notation, out)
+            elif notation.techniques and not any(p.sounds or p.excitation for p in profiles):
+                self._silent(notation, profiles, out)
             else:
                 self._plucked(notation, profiles, out)
         if notation.form in ("simple", "complex"):
@@ -84,6 +86,14 @@ class Resolver(LeftHand):
             profile = self.performance.named(word, "modifier", "quality", "marker")
             if profile is not None:
                 out.time_factor *= profile.time_factor
+
+    def _silent(self, notation: Notation, profiles: list[Profile], out: Reading) -> None:
+        """The left hand comes to rest without a sound, or a word whose performance the graph does not give."""
+        if not profiles:
+            out.left_open.append(f"how {notation.technique} is performed is not in the graph")
+        finger, position, place = self.left_hand(notation, out)
+        for string in notation.strings if place is not None else ():
+            self._sounding(string, finger, position, place, out, harmonic=self.hands.harmonics)
 
     # ------------------------------------------------------------------ right hand
 
@@ -179,6 +189,10 @@ class Resolver(LeftHand):
                 out, "V05", "alone it does not say whether the string is open or stopped: that is carried from before"
             )
         harmonic = part.sound == "harmonic" or (hands.harmonics and part.sound != "open")
+        if hands.touched and not written and not harmonic and place is not None:
+            out.left_open.append("the hand only touched its place before: whether this is stopped there is not said")
+            place = None
+        hands.touched = harmonic and (written or hands.touched)
         sounds = [self._sounding(s, finger, position, place, out, harmonic=harmonic) for s in strings]
         if place is not None and place.statement and not harmonic and place.statement not in out.left_open:
             out.left_open.append(place.statement)
@@ -244,7 +258,12 @@ class Resolver(LeftHand):
         for profile in profiles:
             if profile.excitation == "Damp":
                 continue
-            for stroke in profile.strokes(len(acted)):
+            strokes = profile.strokes(len(acted))
+            if len(acted) > 1 and all(stroke == (0,) for stroke in strokes):
+                strokes = [
+                    (i,) for i in range(len(acted))
+                ]  # written for one string, given several: one after the other
+            for stroke in strokes:
                 hit = [acted[i] for i in stroke if i < len(acted)]
                 short = short or len(hit) < len(stroke)
                 for sound in hit:

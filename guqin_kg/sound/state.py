@@ -119,7 +119,7 @@ class Hands:
         current: the string that sounds.
         techniques: the right hand's last.
         open_left: for how many notations an open tone is still carried.
-        harmonics: inside a harmonic passage.
+        harmonics: inside a harmonic passage; touched: the place was only touched, outside such a passage.
         recent: the last plucked sounds, oldest first.
         run: string, profile and techniques of an unfinished run.
         writer: index of the event that wrote the place.
@@ -135,6 +135,7 @@ class Hands:
     techniques: tuple[str, ...] = ()
     open_left: int = 0
     harmonics: bool = False
+    touched: bool = False
     recent: list[Sounding] = field(default_factory=list)
     run: tuple[int, Profile] | None = None
     writer: int | None = None
