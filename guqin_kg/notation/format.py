@@ -1,0 +1,92 @@
+"""From a structure to its readings: short, full, traditional."""
+
+from __future__ import annotations
+
+from guqin_kg.model import Notation, Position
+from guqin_kg.notation.components import Part, parts, position_bases
+from guqin_kg.notation.grammar import Grammar, default_grammar
+
+
+def short_reading(notation: Notation, grammar: Grammar | None = None) -> str:
+    """The abbreviated reading (简写): ``大九绰勾四``. Reading it again gives the same structure."""
+    grammar = grammar or default_grammar()
+    spelled = parts(notation, grammar)
+    text = "".join(part.name for part in spelled)
+    if notation.form == "aside" and _could_be_taken_otherwise(notation):
+        from guqin_kg.errors import ReadingError
+        from guqin_kg.notation.parse import parse
+
+        try:
+            same = parse(text, grammar) == notation
+        except ReadingError:
+            same = False
+        if not same:
+            text = "".join(
+                _place(part.position, grammar, fen_unit=False) if part.position else part.name for part in spelled
+            )
+    return text
+
+
+def full_reading(notation: Notation, grammar: Grammar | None = None) -> str:
+    """The full reading (正写): ``大指九徽绰勾四弦``."""
+    grammar = grammar or default_grammar()
+    return "".join(_full(part, grammar) for part in parts(notation, grammar))
+
+
+def traditional_reading(notation: Notation, grammar: Grammar | None = None) -> str:
+    """The short reading in traditional characters: ``大九綽勾四``."""
+    grammar = grammar or default_grammar()
+    if notation.form == "aside" and _could_be_taken_otherwise(notation):
+        fold = {b.name: b.traditional for b in grammar.inventory.bases if len(b.name) == len(b.traditional) == 1}
+        return "".join(fold.get(char, char) for char in short_reading(notation, grammar))
+    return "".join(
+        part.bases[0].traditional if len(part.bases) == 1 else part.name for part in parts(notation, grammar)
+    )
+
+
+def _could_be_taken_otherwise(notation: Notation) -> bool:
+    """True for targets whose digits could be grouped in another way."""
+    places = [note.position for note in (notation, *notation.notes) if note.position]
+    return len(places) > 1 or any(place.fen for place in places)
+
+
+def _full(part: Part, grammar: Grammar) -> str:
+    if part.position:
+        return _place(part.position, grammar, fen_unit=True)
+    if part.string is not None:
+        return part.name + unit_word("string", grammar)
+    if part.field in ("left_finger", "tone") and part.bases:
+        base = part.bases[0]
+        return base.name if base.extra.get("unwrittenWhenFull") == ("true",) else base.full_name
+    return part.name
+
+
+def _place(position: Position, grammar: Grammar, *, fen_unit: bool) -> str:
+    bases = position_bases(position, grammar)
+    if position.hui is None:
+        return "".join(base.full_name if fen_unit else base.name for base in bases)
+    if position.fen == 10:
+        return "".join(base.name for base in bases)
+    tail = unit_word("fen", grammar) if position.fen and fen_unit else ""
+    return bases[0].name + unit_word("hui", grammar) + "".join(base.name for base in bases[1:]) + tail
+
+
+def unit_word(what: str, grammar: Grammar) -> str:
+    """The word of the unit of ``hui``, ``fen`` or ``string``."""
+    for base in grammar.inventory.by_role("unit"):
+        kind = "hui" if base.extra.get("decimalPoint") else "string" if base.part_role == "string" else "fen"
+        if kind == what:
+            return base.name
+    return ""
+
+
+def format_reading(notation: Notation, grammar: Grammar | None = None, *, style: str = "short") -> str:
+    """The reading in ``style``: ``short``, ``full`` or ``traditional``.
+
+    Raises:
+        ValueError: there is no such style.
+    """
+    styles = {"short": short_reading, "full": full_reading, "traditional": traditional_reading}
+    if style not in styles:
+        raise ValueError(f"no reading style {style!r}")
+    return styles[style](notation, grammar)
