@@ -1,0 +1,1 @@
+"""Dialogues about notations: templates bound to library queries, generated in batches, regenerated after edits."""

@@ -1,0 +1,223 @@
+"""How far a change reaches: a query's algebra turned into plans that lead from a changed statement to notations.
+
+For every triple pattern of a query, wherever it stands (in an OPTIONAL, a UNION, a NOT EXISTS, a subquery, a lookup),
+the plan keeps the other patterns that must hold in any answer that used it, and drops all that only narrows (FILTER,
+VALUES, OPTIONAL beside it).  Followed over old and new statements together, it gives a superset of the notations whose
+rows can differ.  What cannot be planned (LIMIT in a query, GRAPH, paths of any length) reaches everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from guqin_kg.dialogue.rows import KEY, View
+from guqin_kg.query.binding import prologue
+
+if TYPE_CHECKING:
+    from guqin_kg.query.spec import QuerySpec
+
+#: ["iri", text] | ["lit", n-triples] | ["var", name]
+Node = tuple[str, str]
+#: ("p", iri) | ("any",) | ("^", path) | ("|", path, …) | ("?", path)
+Path = tuple[Any, ...]
+Pattern = tuple[Node, Path, Node]
+
+
+@dataclass
+class Plan:
+    """One changed pattern and what must hold with it; ``everything`` when the change cannot be followed."""
+
+    pattern: Pattern
+    context: tuple[Pattern, ...]
+
+
+@dataclass
+class Reach:
+    """All plans of one view."""
+
+    plans: list[Plan] = field(default_factory=list)
+    everything: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain lists, for keeping."""
+        return {"everything": self.everything, "plans": [[p.pattern, p.context] for p in self.plans]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Reach:
+        """The reverse of ``to_json``."""
+        plans = [Plan(_tuples(p), tuple(_tuples(c) for c in ctx)) for p, ctx in data["plans"]]
+        return cls(plans, bool(data["everything"]))
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+class _UnplannableError(Exception):
+    pass
+
+
+@dataclass
+class _Part:
+    must: list[Pattern] = field(default_factory=list)
+    changes: list[tuple[Pattern, list[Pattern]]] = field(default_factory=list)
+
+    def beside(self, must: list[Pattern]) -> list[tuple[Pattern, list[Pattern]]]:
+        return [(pattern, context + must) for pattern, context in self.changes]
+
+
+def reach_of(view: View) -> Reach:
+    """The plans of ``view``: its query, and each lookup joined to the column it explains."""
+    try:
+        main = _planned(view.specs[0], "")
+        out = [Plan(p, tuple(c)) for p, c in main.changes]
+        for (column, _), spec in zip(view.key.lookups, view.specs[1:], strict=True):
+            part = _planned(spec, f"{column}/", {KEY: column})
+            out += [Plan(p, tuple(c)) for p, c in part.beside(main.must)]
+    except _UnplannableError:
+        return Reach(everything=True)
+    unique = {(p.pattern, p.context): p for p in out}
+    return Reach(list(unique.values()))
+
+
+def _planned(spec: QuerySpec, prefix: str, same: dict[str, str] | None = None) -> _Part:
+    from rdflib.plugins.sparql import prepareQuery
+
+    algebra = prepareQuery(prologue(spec.text)).algebra
+    names = {c.name: c.name for c in spec.columns} if same is None else dict(same)
+    walk = _Walk(prefix, names)
+    return walk.part(algebra.p)
+
+
+class _Walk:
+    """Turns algebra into parts; variables that are not seen outside get names of their own."""
+
+    def __init__(self, prefix: str, names: dict[str, str]) -> None:
+        self.prefix = prefix
+        self.names = names
+        self.fresh = 0
+
+    def part(self, node: Any) -> _Part:
+        """The part of one algebra node."""
+        name = getattr(node, "name", None)
+        method = getattr(self, f"_{name.lower()}", None) if name else None
+        if method is None:
+            raise _UnplannableError(name)
+        out: _Part = method(node)
+        return out
+
+    def _bgp(self, node: Any) -> _Part:
+        must: list[Pattern] = []
+        for s, p, o in node.triples:
+            must += self._triple(self._node(s), p, self._node(o))
+        return _Part(must, [(c, [m for m in must if m is not c]) for c in must])
+
+    def _join(self, node: Any) -> _Part:
+        a, b = self.part(node.p1), self.part(node.p2)
+        return _Part(a.must + b.must, a.beside(b.must) + b.beside(a.must))
+
+    def _leftjoin(self, node: Any) -> _Part:
+        a, b = self.part(node.p1), self.part(node.p2)
+        inner = self._tests(node.expr)
+        return _Part(a.must, a.changes + b.beside(a.must) + inner.beside(a.must))
+
+    def _union(self, node: Any) -> _Part:
+        return _Part([], self.part(node.p1).changes + self.part(node.p2).changes)
+
+    def _minus(self, node: Any) -> _Part:
+        a, b = self.part(node.p1), self.part(node.p2)
+        return _Part(a.must, a.changes + b.beside(a.must))
+
+    def _filter(self, node: Any) -> _Part:
+        a = self.part(node.p)
+        return _Part(a.must, a.changes + self._tests(node.expr).beside(a.must))
+
+    def _extend(self, node: Any) -> _Part:
+        a = self.part(node.p)
+        return _Part(a.must, a.changes + self._tests(node.expr).beside(a.must))
+
+    def _project(self, node: Any) -> _Part:
+        inside = _Walk(f"{self.prefix}{self.fresh}/", {str(v): self._name(str(v)) for v in node.PV})
+        self.fresh += 1
+        return inside.part(node.p)
+
+    def _inner(self, node: Any) -> _Part:
+        return self.part(node.p)
+
+    _distinct = _reduced = _orderby = _aggregatejoin = _group = _inner
+
+    def _tomultiset(self, node: Any) -> _Part:
+        inner = node.p
+        return _Part() if getattr(inner, "name", None) == "values" else self.part(inner)
+
+    def _values(self, node: Any) -> _Part:
+        return _Part()
+
+    def _tests(self, expression: Any) -> _Part:
+        """Patterns inside EXISTS and NOT EXISTS of an expression, at any depth."""
+        out = _Part()
+        todo = [expression]
+        while todo:
+            one = todo.pop()
+            name = getattr(one, "name", None)
+            if name in ("Builtin_EXISTS", "Builtin_NOTEXISTS"):
+                out.changes += self.part(one.graph).changes
+            elif isinstance(one, dict):
+                todo += list(one.values())
+            elif isinstance(one, (list, tuple)):
+                todo += list(one)
+        return out
+
+    def _name(self, variable: str) -> str:
+        return self.names.setdefault(variable, f"{self.prefix}{variable}")
+
+    def _node(self, term: Any) -> Node:
+        from rdflib import BNode, URIRef, Variable
+
+        if isinstance(term, Variable | BNode):
+            return ("var", self._name(str(term)))
+        return ("iri", str(term)) if isinstance(term, URIRef) else ("lit", term.n3())
+
+    def _triple(self, s: Node, p: Any, o: Node) -> list[Pattern]:
+        from rdflib import paths
+
+        if isinstance(p, paths.SequencePath):
+            out, at = [], s
+            for i, step in enumerate(p.args):
+                self.fresh += 1
+                to = o if i == len(p.args) - 1 else ("var", f"{self.prefix}path{self.fresh}")
+                out += self._triple(at, step, to)
+                at = to
+            return out
+        return [(s, self._path(p), o)]
+
+    def _path(self, p: Any) -> Path:
+        from rdflib import URIRef, Variable, paths
+
+        if isinstance(p, URIRef):
+            return ("p", str(p))
+        if isinstance(p, Variable):
+            return ("any",)
+        if isinstance(p, paths.InvPath):
+            return ("^", self._path(p.arg))
+        if isinstance(p, paths.AlternativePath):
+            return ("|", *(self._path(a) for a in p.args))
+        if isinstance(p, paths.MulPath) and p.mod == "?":
+            return ("?", self._path(p.path))
+        raise _UnplannableError(str(p))
+
+
+def predicates(path: Path) -> Iterator[tuple[str | None, bool]]:
+    """(predicate, reversed) of every step a path may take; None stands for any predicate."""
+    if path[0] == "p":
+        yield path[1], False
+    elif path[0] == "any":
+        yield None, False
+    elif path[0] == "^":
+        for predicate, reverse in predicates(path[1]):
+            yield predicate, not reverse
+    else:
+        for one in path[1:]:
+            yield from predicates(one)
