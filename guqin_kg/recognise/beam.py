@@ -90,7 +90,7 @@ def search(
                 )
             )
         total[..., end] = _NEVER
-        count, width, tokens = total.shape
+        count, _width, tokens = total.shape
         flat = total.reshape(count, -1)
         keep = min(beams, flat.shape[1])
         chosen = np.argpartition(-flat, keep - 1, axis=1)[:, :keep]

@@ -147,8 +147,12 @@ def to_ink(grey: np.ndarray) -> np.ndarray:
 
 
 def ink_box(ink: np.ndarray, threshold: int = 90) -> tuple[int, int, int, int] | None:
-    """``x0, y0, x1, y1`` of the ink brighter than ``threshold``, or None when there is none."""
+    """``x0, y0, x1, y1`` of the ink brighter than ``threshold``, lone specks left out; None when there is none."""
     dark = ink > threshold
+    if min(dark.shape) > 2:
+        around = np.pad(dark, 1).astype(np.uint8)
+        columns = around[:, :-2] + around[:, 1:-1] + around[:, 2:]
+        dark &= columns[:-2] + columns[1:-1] + columns[2:] > 1
     ys, xs = np.flatnonzero(dark.any(1)), np.flatnonzero(dark.any(0))
     if not len(ys):
         return None

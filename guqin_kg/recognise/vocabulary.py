@@ -50,9 +50,7 @@ class Vocabulary:
 
     def write(self, path: Path, graph: str) -> None:
         """To ``vocabulary.json``, with its hash and the content hash of the graph it was made from."""
-        text = json.dumps(
-            {"hash": self.hash, "graph": graph, "tokens": list(self.ids)}, ensure_ascii=False, indent=0
-        )
+        text = json.dumps({"hash": self.hash, "graph": graph, "tokens": list(self.ids)}, ensure_ascii=False, indent=0)
         path.write_text(text + "\n", "utf-8")
 
     @cached_property

@@ -61,7 +61,12 @@ def grown(model: Recogniser, known: Vocabulary, wanted: Vocabulary, seed: int) -
 
 
 def write(
-    folder: Path, model: Recogniser, vocabulary: Vocabulary, graph: str, calibration: dict[str, Any], about: dict[str, Any]
+    folder: Path,
+    model: Recogniser,
+    vocabulary: Vocabulary,
+    graph: str,
+    calibration: dict[str, Any],
+    about: dict[str, Any],
 ) -> None:
     """Write a model folder; weights in half precision (the runtime computes in single)."""
     folder.mkdir(parents=True, exist_ok=True)

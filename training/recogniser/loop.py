@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import sys
 import time
@@ -218,9 +217,7 @@ class _swapped:
         self._exchange()
 
 
-def _save(
-    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor], run: Run
-) -> None:
+def _save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor], run: Run) -> None:
     """Write a checkpoint beside the old one, then put it in its place."""
     part = path.with_name("checkpoint.new")
     shutil.rmtree(part, ignore_errors=True)
@@ -249,9 +246,7 @@ def _save(
         ) from None
 
 
-def _load(
-    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor], run: Run
-) -> None:
+def _load(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor], run: Run) -> None:
     try:
         weights = load_file(path / "model.safetensors")
         model.load_state_dict(weights, strict=False)
@@ -276,6 +271,5 @@ def _load(
 
 def _say(quiet: bool, text: str) -> None:
     if not quiet:
-        end = "\n" if not sys.stderr.isatty() or os.environ.get("CI") else "\n"
-        sys.stderr.write(text + end)
+        sys.stderr.write(text + "\n")
         sys.stderr.flush()

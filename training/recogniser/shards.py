@@ -113,7 +113,9 @@ def item_seed(seed: int, shard: int, index: int) -> int:
     return int(np.random.SeedSequence([seed, shard, index]).generate_state(2, np.uint32).astype(np.uint64) @ (1, 2**31))
 
 
-def _produce(make: Callable[[], DrawItem], root: Path, numbers: Sequence[int], seed: int, size: int, length: int) -> None:
+def _produce(
+    make: Callable[[], DrawItem], root: Path, numbers: Sequence[int], seed: int, size: int, length: int
+) -> None:
     os.nice(5)
     draw = make()
     parent = os.getppid()

@@ -1,0 +1,325 @@
+"""Pictures to notations: the face of the recogniser.
+
+::
+
+    from guqin_kg.recognise import Recogniser
+    reader = Recogniser.open(adapter="wusheng-1457")
+    for answer in reader.recognise(["a.png", "b.png"], top=3):
+        print(answer["candidates"][0]["reading"])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from guqin_kg.errors import DataError, GuqinKGError, UsageError
+from guqin_kg.model import Notation
+from guqin_kg.notation.grammar import Grammar, default_grammar
+from guqin_kg.notation.iri import notation_iri
+from guqin_kg.recognise import automata, shelf
+from guqin_kg.recognise.automaton import Automaton
+from guqin_kg.recognise.beam import Hypothesis, search
+from guqin_kg.recognise.images import Fitted, fit, load_grey
+from guqin_kg.recognise.network import Network
+from guqin_kg.recognise.vocabulary import BEGIN, END, OTHER
+from guqin_kg.recognise.words import Words
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to read a picture.
+
+    Attributes:
+        reading: canonical short reading; None for "this is no jianzi".
+        notation: the structure.
+        score: log probability by the network.
+        probability: calibrated; the candidates of a picture and the rest share 1.
+        token_scores: log probability of each token.
+        boxes: window box of each token.
+        bases: base id of each token.
+    """
+
+    reading: str | None
+    notation: Notation | None
+    score: float
+    probability: float
+    token_scores: tuple[float, ...] = ()
+    boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    bases: tuple[str, ...] = ()
+
+
+class Recogniser:
+    """A loaded model with the graph's grammar.
+
+    Args:
+        model: weights, words and calibration.
+        grammar: the graph's rules.
+        lexicon: readings to which answers are restricted; None = every well-formed notation.
+        beams: partial readings kept.
+    """
+
+    def __init__(
+        self, model: shelf.Model, grammar: Grammar, lexicon: Iterable[str] | None = None, beams: int = 6
+    ) -> None:
+        self.model = model
+        self.words = Words(grammar)
+        self.vocabulary = model.vocabulary
+        self.network = Network(model.weights, model.config)
+        self.beams = beams
+        self.height: int = model.config["height"]
+        self.width: int = model.config["width"]
+        self.skipped: list[str] = []
+        self._lexicon = list(dict.fromkeys(lexicon)) if lexicon is not None else None
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        base: Path | None = None,
+        adapter: str | None = None,
+        lexicon: Iterable[str] | None = None,
+        grammar: Grammar | None = None,
+        workspace: Path | None = None,
+        beams: int = 6,
+    ) -> Recogniser:
+        """Load the bundled base (or ``base``), an adapter over it, and the grammar of the graph.
+
+        Raises:
+            NotFoundError: no such model or adapter.
+            UsageError: the adapter belongs to another base.
+        """
+        return cls(shelf.load(base, adapter, workspace), grammar or default_grammar(), lexicon, beams)
+
+    @cached_property
+    def automaton(self) -> Automaton:
+        """What may be answered: the open grammar or the lexicon, and "no jianzi"."""
+        if self._lexicon is None:
+            machine = automata.open_automaton(self.words, self.vocabulary, self.model.folder)
+        else:
+            machine = self._closed(self._lexicon)
+        return automata.with_word(machine, OTHER)
+
+    def _closed(self, lexicon: Sequence[str]) -> Automaton:
+        from guqin_kg.recognise.automaton import from_sequences
+
+        sequences = []
+        for reading in lexicon:
+            try:
+                sequences.append(self.vocabulary.encode(self.words.encode(reading))[1:-1])
+            except GuqinKGError as error:
+                self.skipped.append(f"{reading}: {error.message}")
+        if not sequences:
+            raise UsageError(
+                "no reading of this lexicon can be recognised",
+                code="empty-lexicon",
+                hint="one reading a line; " + "; ".join(self.skipped[:3]),
+            )
+        return from_sequences(sequences, len(self.vocabulary))
+
+    @cached_property
+    def unknown(self) -> list[str]:
+        """Names of base notations of the graph that this model was never shown."""
+        missing = self.vocabulary.missing(base for base in self.words.bases() if self.words.inventory.by_id[base].forms)
+        return sorted({self.words.inventory.by_id[base].name for base in missing})
+
+    # -- windows -------------------------------------------------------------------------------------------------
+
+    def read(self, windows: np.ndarray, top: int = 5) -> list[list[Candidate]]:
+        """Candidates for each window, best first.
+
+        Args:
+            windows: uint8 ``(n, height, width)``, ink 255 (see ``guqin_kg.recognise.images.fit``).
+            top: how many at most.
+        """
+        out: list[list[Candidate]] = []
+        beams = max(self.beams, min(top + 1, 24))
+        for at in range(0, len(windows), BATCH):
+            found = search(
+                self.network,
+                self.automaton,
+                windows[at : at + BATCH],
+                begin=BEGIN,
+                end=END,
+                beams=beams,
+                bonus=self._bonus,
+            )
+            out += [self._candidates(hypotheses, top) for hypotheses in found]
+        return out
+
+    @cached_property
+    def _bonus(self) -> np.ndarray:
+        bonus = np.zeros(len(self.vocabulary), np.float32)
+        bonus[OTHER] = self.model.calibration.get("other_bias", 0.0)
+        for gone in self.vocabulary.gone(self.words.inventory):
+            bonus[gone] = -1e9
+        return bonus
+
+    def _candidates(self, hypotheses: list[Hypothesis], top: int) -> list[Candidate]:
+        rows: list[Candidate] = []
+        for hypothesis in hypotheses:
+            if hypothesis.tokens == (OTHER,):
+                rows.append(Candidate(None, None, hypothesis.score, 0.0))
+                continue
+            bases = tuple(self.vocabulary.ids[token] for token in hypothesis.tokens)
+            found = self.words.decode(bases)
+            if found is not None and all(found.reading != row.reading for row in rows):
+                rows.append(
+                    Candidate(
+                        found.reading,
+                        found.notation,
+                        hypothesis.score,
+                        0.0,
+                        hypothesis.token_scores,
+                        hypothesis.boxes,
+                        bases,
+                    )
+                )
+        if not rows:
+            return []
+        rows.sort(key=lambda row: -row.score)
+        scaled = np.array([row.score for row in rows]) / float(self.model.calibration.get("temperature", 1.0))
+        weights = np.exp(scaled - scaled.max())
+        weights /= weights.sum()
+        return [_with_probability(row, float(w)) for row, w in zip(rows, weights, strict=True)][:top]
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    def recognise(
+        self, images: Sequence[str | Path | np.ndarray], top: int = 5, sequence: bool = False
+    ) -> list[dict[str, Any]]:
+        """One object per picture, in the order given; the contract's form.
+
+        A picture that cannot be read gives ``{"image", "error": {...}}`` instead of candidates.
+
+        Args:
+            images: files, or grey uint8 arrays.
+            top: how many candidates at most.
+            sequence: the pictures are neighbours in a piece: let what follows what help to decide.
+        """
+        fitted: list[Fitted | None] = []
+        errors: dict[int, GuqinKGError] = {}
+        for at, image in enumerate(images):
+            try:
+                grey = image if isinstance(image, np.ndarray) else load_grey(image)
+                if grey.ndim != 2 or grey.dtype != np.uint8 or not grey.size:
+                    raise DataError("a picture array is uint8 (height, width)", code="bad-image")
+                fitted.append(fit(grey, self.height, self.width))
+            except GuqinKGError as error:
+                fitted.append(None)
+                errors[at] = error
+        inked = [at for at, window in enumerate(fitted) if window is not None and not window.blank]
+        windows = np.stack([fitted[at].pixels for at in inked]) if inked else np.zeros((0, self.height, self.width))  # type: ignore[union-attr]
+        read = dict(zip(inked, self.read(windows, max(top, 8) if sequence else top + 1), strict=True))
+        if sequence:
+            from guqin_kg.recognise import prior
+
+            rows = prior.load(self.model.folder).rerank([read[at] for at in inked], self.words)
+            read = dict(zip(inked, rows, strict=True))
+        about = self.about()
+        out = []
+        for at, image in enumerate(images):
+            row: dict[str, Any] = {"image": str(image) if not isinstance(image, np.ndarray) else None}
+            window = fitted[at]
+            if window is None:
+                row |= {"candidates": [], "error": errors[at].to_json()}
+            else:
+                row |= self._answer(read.get(at, []), window, top)
+            out.append({**row, "model": about})
+        return out
+
+    def about(self) -> dict[str, Any]:
+        """Which model answered, over which graph, and what it cannot know."""
+        row: dict[str, Any] = {
+            "name": shelf.BASE,
+            "adapter": self.model.name if self.model.adapter else None,
+            "vocabulary": self.vocabulary.hash,
+            "graph": self.model.graph,
+            "open": self._lexicon is None,
+        }
+        if self.unknown:
+            row["unknown"] = self.unknown
+            row["hint"] = (
+                "the graph has components this model was never shown; "
+                "teach them: guqin train recognizer --config extend --out DIR"
+            )
+        return row
+
+    def _answer(self, candidates: list[Candidate], window: Fitted, top: int) -> dict[str, Any]:
+        jianzi = [row for row in candidates if row.reading is not None]
+        rejected = window.blank or not jianzi or candidates[0].reading is None
+        other = next((row.probability for row in candidates if row.reading is None), 1.0 if window.blank else 0.0)
+        shown = [self._json(row, window) for row in jianzi[:top]]
+        return {
+            "jianzi": not rejected,
+            "other_probability": round(other, 4),
+            "candidates": [] if rejected else shown,
+            **({"message": "not a jianzi", "rejected": shown} if rejected else {}),
+        }
+
+    def _json(self, row: Candidate, window: Fitted) -> dict[str, Any]:
+        assert row.notation is not None
+        at = 0
+        components = []
+        for part in self.words.parts(row.notation):
+            size = len(part.bases)
+            boxes, scores = row.boxes[at : at + size], row.token_scores[at : at + size]
+            at += size
+            box = (*boxes[:, :2].min(0).tolist(), *boxes[:, 2:].max(0).tolist())
+            components.append(
+                {
+                    "name": part.name,
+                    "role": part.role,
+                    "box": window.to_file(box),
+                    "probability": round(float(np.exp(sum(scores))), 4),
+                }
+            )
+        return {
+            "reading": row.reading,
+            "iri": notation_iri(row.notation, self.words.grammar),
+            "probability": round(row.probability, 4),
+            "components": components,
+        }
+
+
+def _with_probability(row: Candidate, probability: float) -> Candidate:
+    return Candidate(row.reading, row.notation, row.score, probability, row.token_scores, row.boxes, row.bases)
+
+
+def lexicon_file(path: Path) -> list[str]:
+    """Readings of a file, one a line (empty lines and ``#`` comments left out; JSON lines with ``reading`` too).
+
+    Raises:
+        DataError: not UTF-8, or nothing in it.
+    """
+    import json
+
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read the lexicon: {error}", file=path) from None
+    out: list[str] = []
+    for line in lines:
+        text = line.strip()
+        if text.startswith("{"):
+            try:
+                found = json.loads(text).get("reading")
+            except ValueError:
+                found = None
+            if found:
+                out.append(str(found))
+        elif text and not text.startswith("#"):
+            out.append(text.split()[-1])
+    if not out:
+        raise DataError("this lexicon holds no reading", file=path, hint="one reading a line")
+    return out
+
+
+__all__ = ["Candidate", "Recogniser", "lexicon_file"]

@@ -1,0 +1,157 @@
+"""Where models and adapters lie, and whether an adapter fits the base.
+
+The bundled base is ``models/recogniser``; bundled adapters are the folders of ``models/adapters``; a user's own lie in
+``adapters`` of the workspace or of the per-user folder. An adapter is a peft folder with an ``adapter.json`` that
+names the base's weights, the vocabulary and the graph it was trained with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from guqin_kg import resources
+from guqin_kg.errors import DataError, NotFoundError, UsageError
+from guqin_kg.recognise.vocabulary import Vocabulary
+from guqin_kg.recognise.weights import file_hash, merge, read_safetensors
+
+BASE = "recogniser"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model folder, read.
+
+    Attributes:
+        name: what answers call it.
+        folder: where it lies.
+        weights: state dict, adapter already added in.
+        config: ``config.json``.
+        vocabulary: its words.
+        calibration: temperature and more, of the adapter when there is one.
+        graph: content hash of the graph it was trained with.
+        adapter: ``adapter.json`` or None.
+    """
+
+    name: str
+    folder: Path
+    weights: dict[str, np.ndarray]
+    config: dict[str, Any]
+    vocabulary: Vocabulary
+    calibration: dict[str, Any]
+    graph: str
+    adapter: dict[str, Any] | None = None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path.name}: {error}", file=path, hint="is the model folder complete?") from None
+    if not isinstance(found, dict):
+        raise DataError(f"{path.name} holds no object", file=path)
+    return found
+
+
+def user_adapters() -> Path:
+    """The per-user folder of adapters (it need not exist)."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("guqin-kg")) / "adapters"
+
+
+def places(workspace: Path | None = None) -> list[Path]:
+    """The folders searched for adapters, nearest first."""
+    out = [workspace / "adapters"] if workspace else []
+    out.append(user_adapters())
+    with contextlib.suppress(NotFoundError):
+        out.append(resources.folder("models") / "adapters")
+    return out
+
+
+def adapters(workspace: Path | None = None) -> list[dict[str, Any]]:
+    """What is on the shelf: ``adapter.json`` of each adapter with its ``folder``; nearer ones hide farther ones."""
+    seen: dict[str, dict[str, Any]] = {}
+    for place in places(workspace):
+        for path in sorted(place.glob("*/adapter.json")):
+            row = _json(path)
+            row.setdefault("name", path.parent.name)
+            seen.setdefault(row["name"], {**row, "folder": str(path.parent)})
+    return [seen[name] for name in sorted(seen)]
+
+
+def find_adapter(name: str, workspace: Path | None = None) -> Path:
+    """The folder of adapter ``name`` (or ``name`` itself, when it is a folder with an adapter).
+
+    Raises:
+        NotFoundError: names what there is.
+    """
+    if (Path(name) / "adapter.json").is_file():
+        return Path(name)
+    there = {row["name"]: Path(row["folder"]) for row in adapters(workspace)}
+    if name in there:
+        return there[name]
+    near = difflib.get_close_matches(name, there, 1)
+    listed = ", ".join(sorted(there)) or "none yet"
+    raise NotFoundError(
+        f"no adapter {name!r}",
+        hint=f"did you mean {near[0]!r}?" if near else f"there are: {listed} (guqin adapters)",
+    )
+
+
+def load(base: Path | None = None, adapter: str | None = None, workspace: Path | None = None) -> Model:
+    """Read the base and, when asked for, an adapter over it.
+
+    Args:
+        base: model folder (default: the bundled one).
+        adapter: name or folder.
+        workspace: where adapters are looked for first.
+
+    Raises:
+        NotFoundError: no such model or adapter.
+        UsageError: the adapter was trained on another base or vocabulary.
+    """
+    folder = base or resources.folder("models") / BASE
+    if not (folder / "model.safetensors").is_file():
+        raise NotFoundError(
+            f"no recogniser in {folder}",
+            hint="train one: guqin train recognizer --config base --out DIR",
+        )
+    config = _json(folder / "config.json")
+    vocabulary = Vocabulary.read(folder / "vocabulary.json")
+    graph = str(_json(folder / "vocabulary.json").get("graph", ""))
+    calibration = _json(folder / "calibration.json")
+    weights = read_safetensors(folder / "model.safetensors")
+    if not adapter:
+        return Model(BASE, folder, weights, config, vocabulary, calibration, graph)
+    place = find_adapter(adapter, workspace)
+    about = _json(place / "adapter.json")
+    for key, have, what in (
+        ("vocabulary", vocabulary.hash, "another vocabulary"),
+        ("base", file_hash(folder / "model.safetensors"), "another base"),
+    ):
+        if about.get(key) != have:
+            raise UsageError(
+                f"the adapter {about.get('name', adapter)!r} was trained on {what} than this model's",
+                code="adapter-mismatch",
+                file=place,
+                hint="train it again on this base: guqin train recognizer --config adapt --data CROPS --name NAME",
+                expected=about.get(key),
+                found=have,
+            )
+    tensors = read_safetensors(place / "adapter_model.safetensors")
+    weights = merge(weights, tensors, _json(place / "adapter_config.json"))
+    name = str(about.get("name", adapter))
+    return Model(name, folder, weights, config, vocabulary, about.get("calibration") or calibration, graph, about)
+
+
+def known_names(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Names on the shelf, sorted."""
+    return sorted(str(row["name"]) for row in rows)
