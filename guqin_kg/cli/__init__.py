@@ -17,6 +17,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "reason": ("guqin_kg.cli.reason", "reason", "Check for contradictions, fill the defined classes."),
     "fmt": ("guqin_kg.cli.reason", "fmt", "Write Turtle files in the stable form."),
     "query": ("guqin_kg.cli.query", "query", "Ask the graph, by a library query or SPARQL."),
+    "pitch": ("guqin_kg.cli.sound", "pitch", "What notations sound."),
+    "play": ("guqin_kg.cli.sound", "play", "Sound notations as audio."),
+    "score": ("guqin_kg.cli.sound", "score", "Read a score in context."),
     "parse": ("guqin_kg.cli.notation", "parse", "Read notations: reading to structure."),
     "lexicon": ("guqin_kg.cli.notation", "lexicon", "Every well-formed notation the graph allows."),
 }

@@ -108,14 +108,14 @@ def interpret(
     Args:
         score: as written.
         grammar: of the graph to read with.
-        tuning, tradition, temperament, a4: as in :func:`guqin_kg.sound.pitch.pitch`; the tradition of the piece in the
-            graph is used where none is given.
+        tuning, tradition, temperament, a4: as in :func:`guqin_kg.sound.pitch.pitch`; tuning and tradition of the
+            piece in the graph are used where none is given.
 
     Raises:
         NotFoundError, UsageError: unknown tuning, tradition or temperament.
     """
     inventory = grammar.inventory
-    strings = open_strings(inventory, tuning, temperament, a4)
+    strings = open_strings(inventory, tuning or score.tuning, temperament, a4)
     resolver = Resolver(inventory, tradition or score.tradition)
     tonic = tonic_of(score.comments, _degrees(grammar, strings), strings.tuning.midi)
     scopes = Scopes()

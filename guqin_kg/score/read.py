@@ -47,13 +47,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A score as written: rows in order, comments of the file, and where it comes from."""
+    """A score as written: rows in order, comments of the file, where it comes from, what a graph says of the piece."""
 
     source: str
     rows: tuple[Row, ...]
     comments: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     tradition: str | None = None
+    tuning: str | None = None
     extra: dict[str, str] = field(default_factory=dict)
 
 
@@ -186,5 +187,6 @@ def read_music(view: GraphView, iri: str | None, source: str) -> Score:
         tuple(sorted(rows, key=lambda r: r.line)),
         tuple(titles.values()),
         tradition=code,
+        tuning=view.value(iri, GQ + "tuning"),
         extra={"iri": iri},
     )
