@@ -93,9 +93,9 @@ def test_every_gq_term_in_shapes_examples_and_alignments_is_declared():
             for t in triples(path):
                 for node in (t.predicate, t.object):
                     value = getattr(node, "value", "")
-                    if value.startswith(GQ) and not hasattr(node, "datatype") and value not in own:
-                        if value[len(GQ) :] not in vocab.terms():
-                            unknown.setdefault(path.name, set()).add(value[len(GQ) :])
+                    term = value.startswith(GQ) and not hasattr(node, "datatype") and value not in own
+                    if term and value[len(GQ) :] not in vocab.terms():
+                        unknown.setdefault(path.name, set()).add(value[len(GQ) :])
     assert not unknown, unknown
 
 
