@@ -339,7 +339,7 @@ def _edit(
     present = {i.key: i for i in inputs if i.kind == "workspace"}
     untouched = [k for k in present if k not in touched]
     new = {k: _read(ws, present[k]) for k in touched if k in present}
-    schema = _schema_of(old)
+    schema = schema_of(old)
     after_files = {k: _canonical(expand(t, schema)) for k, t in new.items()}
     before: set[Triple] = set()
     for key in touched:
@@ -394,7 +394,7 @@ def _needs_full(store: Store, delta: Delta, mode: str) -> bool:
     return any(ox.Quad(s, kind, ox.NamedNode(cls)) in store for s in subjects for cls in watched)
 
 
-def _schema_of(generation: Generation) -> Schema:
+def schema_of(generation: Generation) -> Schema:
     """The schema, read back from the store."""
     import pyoxigraph as ox
 

@@ -120,7 +120,7 @@ def guard(triples: Iterable[Triple], path: Path, data: bytes | None = None) -> N
                 f"owl:imports <{_value(triple.object)}> is refused: other documents are never fetched",
                 code="remote-import",
                 file=path,
-                line=_find_line(data, _value(triple.object)),
+                line=find_line(data, _value(triple.object)),
                 hint="put the statements themselves into the workspace with `guqin import ttl FILE`",
             )
         subject = getattr(triple.subject, "value", "")
@@ -129,7 +129,7 @@ def guard(triples: Iterable[Triple], path: Path, data: bytes | None = None) -> N
                 f"declares gq:{subject[len(GQ) :]}: terms in gq: belong to the ontology",
                 code="declares-term",
                 file=path,
-                line=_find_line(data, "gq:" + subject[len(GQ) :], subject),
+                line=find_line(data, "gq:" + subject[len(GQ) :], subject),
                 hint="use a namespace of your own for new terms; new notations are resources (gqr:…), not terms",
             )
 
@@ -138,7 +138,8 @@ def _value(term: Any) -> str:
     return str(getattr(term, "value", ""))
 
 
-def _find_line(data: bytes | None, *needles: str) -> int | None:
+def find_line(data: bytes | None, *needles: str) -> int | None:
+    """1-based line where one of ``needles`` first stands in ``data``, or None."""
     if data is None:
         return None
     places = [at for n in needles if n and (at := data.find(n.encode())) >= 0]

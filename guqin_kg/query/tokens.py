@@ -163,3 +163,8 @@ def value_blocks(text: str, names: frozenset[str] | set[str]) -> list[tuple[str,
 def variables(text: str) -> set[str]:
     """All variable names of ``text``, without the question mark."""
     return {t.text[1:] for t in tokens(text) if t.kind == "var"}
+
+
+def has_comment(text: str) -> bool:
+    """Whether ``text`` (SPARQL or Turtle) holds a comment."""
+    return any(match.lastgroup == "comment" for match in _TOKEN.finditer(text))
