@@ -90,7 +90,9 @@ def parse_ids(text: str) -> Node:
 
     tree = node()
     if next(signs, None) is not None:
-        raise DataError(f"the layout {text!r} has signs left over", code="bad-ids", hint="mend gq:ids or gq:idsTemplate")
+        raise DataError(
+            f"the layout {text!r} has signs left over", code="bad-ids", hint="mend gq:ids or gq:idsTemplate"
+        )
     return tree
 
 

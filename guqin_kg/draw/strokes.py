@@ -121,12 +121,7 @@ def smooth(points: np.ndarray) -> np.ndarray:
             t = np.linspace(0, 1, n + 1)[:-1, None]
             parts.append(
                 0.5
-                * (
-                    2 * p1
-                    + (p2 - p0) * t
-                    + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2
-                    + (3 * p1 - p0 - 3 * p2 + p3) * t**3
-                )
+                * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
             )
     parts.append(points[-1:])
     out = np.vstack(parts)

@@ -1,0 +1,268 @@
+"""Boxes for the leaves of a layout tree, by the layout templates of the graph.
+
+A *program* is a tree prepared once for each notation: templates chosen, stroke densities known. Running it with
+random numbers gives boxes; without, the plain proportions. Templates carry two sets of proportions, those of type
+and those of woodblock prints; ``prints`` (0..1) mixes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from guqin_kg.draw.layout import Node
+from guqin_kg.errors import DataError
+from guqin_kg.inventory import GQ, Inventory
+
+Box = tuple[float, float, float, float]
+Density = Callable[[Node], tuple[float, float, float]]
+"""Leaf to ``(rows, columns, height)``: strokes met downwards and across, natural height over width."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One layout template of the graph (``gq:LayoutTemplate``); see ``ontology/modules/layout.ttl``."""
+
+    id: str
+    operator: str
+    outer: frozenset[str]
+    middle: frozenset[str]
+    roles: frozenset[str]
+    boxes: tuple[Box, ...]
+    boxes_in_prints: tuple[Box, ...]
+    gap: float = 0.03
+    first: float | None = None
+    first_in_prints: float | None = None
+    height_factor: float = 0.9
+    aspect: float | None = None
+    inset: float = 0.0
+    extra_rows: float = 0.0
+    spread: float = 0.03
+
+
+@dataclass(slots=True)
+class Step:
+    """A node of a program."""
+
+    template: Template | None
+    leaf: int
+    kids: tuple[Step, ...]
+    rows: float
+    columns: float
+    height: float
+    shares: tuple[float, ...] = ()
+    inset: float = 0.0
+
+
+@dataclass(slots=True)
+class Program:
+    """A notation ready to be laid out: ``leaves`` in drawing order and the steps that place them."""
+
+    root: Step
+    leaves: tuple[Node, ...]
+    numbers: int = field(default=0)
+
+
+def _box(text: str, iri: str) -> Box:
+    try:
+        a, b, c, d = (float(v) for v in text.split())
+    except ValueError:
+        raise DataError(f"{iri}: the box {text!r} is not four numbers", code="bad-box") from None
+    return a, b, c, d
+
+
+def load_templates(inventory: Inventory) -> list[Template]:
+    """All layout templates of the graph.
+
+    Raises:
+        DataError: ``bad-box`` for a box that is not four numbers.
+    """
+    view = inventory.view
+
+    def number(iri: str, term: str) -> float | None:
+        value = view.value(iri, GQ + term)
+        return None if value is None else float(value)
+
+    out = []
+    for iri in view.instances(GQ + "LayoutTemplate"):
+        slots = sorted(view.values(iri, GQ + "slot"), key=lambda s: int(view.value(s, GQ + "slotIndex") or 0))
+        plain = [view.value(s, GQ + "box") or "0 0 1 1" for s in slots]
+        carved = [view.value(s, GQ + "boxInPrints") or p for s, p in zip(slots, plain, strict=True)]
+        roles = [view.value(r, GQ + "code") or "" for r in view.values(iri, GQ + "forLayoutRole")]
+        first = number(iri, "firstShare")
+        in_prints = number(iri, "firstShareInPrints")
+        gap, factor = number(iri, "gap"), number(iri, "heightFactor")
+        spread = number(iri, "spread")
+        out.append(
+            Template(
+                id=iri,
+                operator=view.value(iri, GQ + "operator") or "",
+                outer=frozenset("".join(view.values(iri, GQ + "outerCharacter"))),
+                middle=frozenset("".join(view.values(iri, GQ + "middleCharacter"))),
+                roles=frozenset(roles),
+                boxes=tuple(_box(p, iri) for p in plain),
+                boxes_in_prints=tuple(_box(p, iri) for p in carved),
+                gap=0.03 if gap is None else gap,
+                first=first,
+                first_in_prints=first if in_prints is None else in_prints,
+                height_factor=0.9 if factor is None else factor,
+                aspect=number(iri, "aspect"),
+                inset=number(iri, "inset") or 0.0,
+                extra_rows=number(iri, "extraRows") or 0.0,
+                spread=0.03 if spread is None else spread,
+            )
+        )
+    return out
+
+
+class Composer:
+    """Turns layout trees into programs, and programs into boxes."""
+
+    def __init__(self, inventory: Inventory, density: Density) -> None:
+        self.templates = load_templates(inventory)
+        self.density = density
+
+    def template(self, node: Node) -> Template | None:
+        """The most special template for a node: by character, by role of the first part, by operator."""
+        first = node.children[0]
+        while first.op:
+            first = first.children[0]
+        middle = node.children[1].char if len(node.children) == 3 else ""
+        best: tuple[int, Template] | None = None
+        for t in self.templates:
+            if t.operator != node.op:
+                continue
+            if t.outer and first.char not in t.outer:
+                continue
+            if t.middle and middle not in t.middle:
+                continue
+            role = node.children[0].role or first.role
+            if t.roles and role not in t.roles:
+                continue
+            # a template for the inside of one component does not apply to its neighbours
+            if t.roles and node.part >= 0 and node.children[0].part == node.children[-1].part:
+                continue
+            rank = 4 * bool(t.outer) + 3 * bool(t.middle) + 2 * bool(t.roles)
+            if best is None or rank > best[0]:
+                best = (rank, t)
+        return best[1] if best else None
+
+    def program(self, tree: Node) -> Program:
+        """Prepare ``tree``."""
+        leaves: list[Node] = []
+        root = self._step(_flatten(tree), leaves)
+        return Program(root, tuple(leaves), numbers=64)
+
+    def _step(self, node: Node, leaves: list[Node]) -> Step:
+        if not node.op:
+            leaves.append(node)
+            rows, columns, height = self.density(node)
+            return Step(None, len(leaves) - 1, (), rows, columns, height)
+        t = self.template(node)
+        if t is None:
+            raise DataError(
+                f"no layout template for {node.op}", code="no-template", hint="add a gq:LayoutTemplate for it"
+            )
+        kids = tuple(self._step(child, leaves) for child in node.children)
+        if t.boxes:
+            inner = kids[-1] if len(kids) < 3 else max((kids[0], kids[2]), key=lambda k: k.rows)
+            rows = max(k.rows for k in kids[:1]) if node.op == "⿻" else inner.rows + t.extra_rows
+            columns = max(k.columns for k in kids)
+            height = 1 / t.aspect if t.aspect else 1.1
+            height *= (0.75 + 0.25 * min(2.0, inner.rows / 2.2)) if node.op not in "⿲⿻" else 1.0
+            return Step(t, -1, kids, rows, columns, height)
+        if node.op in "⿱⿳":
+            weight = [k.rows + 0.7 for k in kids]
+            total = sum(weight)
+            height = t.height_factor * sum(k.height for k in kids)
+            inset = t.inset
+            return Step(
+                t, -1, kids, sum(k.rows for k in kids) * 0.95, max(k.columns for k in kids), max(0.5, height),
+                tuple(w / total for w in weight), inset,
+            )  # fmt: skip
+        weight = [k.columns + 0.9 for k in kids]
+        total = sum(weight)
+        height = 1 / t.aspect if t.aspect else max(0.6, 0.55 * max(k.height for k in kids) + 0.25)
+        rows = max(k.rows for k in kids)
+        if t.aspect:
+            height *= 0.7 + 0.12 * rows
+        return Step(t, -1, kids, rows, sum(k.columns for k in kids), height, tuple(w / total for w in weight))
+
+    def run(
+        self, program: Program, *, prints: float = 0.0, noise: Sequence[float] = (), loose: float = 1.0
+    ) -> list[Box]:
+        """Boxes of the leaves in a square of 0..1.
+
+        Args:
+            program: from :meth:`program`.
+            prints: 0 = proportions of type, 1 = of woodblock prints.
+            noise: standard normal numbers, used in order; none = plain proportions.
+            loose: multiplies the gaps (below 0 parts overlap).
+        """
+        out: list[Box] = [(0.0, 0.0, 1.0, 1.0)] * len(program.leaves)
+        numbers = iter(noise)
+
+        def draw(step: Step, x0: float, y0: float, x1: float, y1: float) -> None:
+            if step.leaf >= 0:
+                out[step.leaf] = (x0, y0, x1, y1)
+                return
+            t = step.template
+            assert t is not None
+            w, h = x1 - x0, y1 - y0
+            spread = t.spread
+            if t.boxes:
+                for kid, a, b in zip(step.kids, t.boxes, t.boxes_in_prints, strict=False):
+                    e0, e1, e2, e3 = (next(numbers, 0.0) * spread for _ in range(4))
+                    draw(
+                        kid,
+                        x0 + w * (a[0] + prints * (b[0] - a[0]) + e0),
+                        y0 + h * (a[1] + prints * (b[1] - a[1]) + e1),
+                        x0 + w * (a[2] + prints * (b[2] - a[2]) + e2),
+                        y0 + h * (a[3] + prints * (b[3] - a[3]) + e3),
+                    )
+                return
+            shares = list(step.shares)
+            if t.first is not None:
+                wanted = t.first + prints * ((t.first_in_prints or t.first) - t.first)
+                shares[0] = 0.65 * wanted + 0.35 * shares[0]
+                rest = sum(shares[1:])
+                shares[1:] = [s * (1 - shares[0]) / rest for s in shares[1:]]
+            shares[0] = min(0.78, max(0.14, shares[0] + next(numbers, 0.0) * spread))
+            total = sum(shares)
+            gap = t.gap * loose + next(numbers, 0.0) * spread * 0.5
+            gap = min(0.1, gap)
+            room = 1 - gap * (len(shares) - 1)
+            upright = t.operator in "⿱⿳"
+            at = 0.0
+            for i, (kid, share) in enumerate(zip(step.kids, shares, strict=True)):
+                size = share / total * room
+                shift = next(numbers, 0.0) * spread * 0.6
+                squeeze = next(numbers, 0.0) * spread * 0.5
+                if upright:
+                    inset = step.inset if i == 0 else 0.0
+                    draw(
+                        kid,
+                        x0 + w * (inset + shift - squeeze), y0 + h * at,
+                        x1 - w * (inset - shift - squeeze), y0 + h * (at + size),
+                    )  # fmt: skip
+                else:
+                    draw(
+                        kid,
+                        x0 + w * at, y0 + h * max(0.0, shift - squeeze),
+                        x0 + w * (at + size), y1 + h * min(0.0, shift + squeeze),
+                    )  # fmt: skip
+                at += size + gap
+
+        draw(program.root, 0.0, 0.0, 1.0, 1.0)
+        return out
+
+
+def _flatten(node: Node) -> Node:
+    """``⿸(⿸ a b) c`` holds c below b: written ``⿸ a (⿱ b c)`` for the layout."""
+    if not node.op:
+        return node
+    kids = tuple(_flatten(child) for child in node.children)
+    if node.op == "⿸" and kids[0].op == "⿸":
+        outer, first = kids[0].children
+        return Node("⿸", (outer, Node("⿱", (first, kids[1]))))
+    return Node(node.op, kids, part=node.part, role=node.role)

@@ -1,0 +1,260 @@
+"""A specification says everything about one picture; drawing it is then a pure function.
+
+``sample_spec`` makes every random choice that has a name here; what remains (the shake of single points, grain) comes
+from ``seed``. A specification goes to JSON and back without loss.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from guqin_kg.draw.styles import STYLES, style
+from guqin_kg.errors import DataError, UsageError
+from guqin_kg.model import Notation
+
+PRESETS = ("clean", "print", "handwritten", "photo")
+MIN_SIZE, MAX_SIZE = 8, 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """Everything about one picture. Lengths are pixels of the picture or shares, as said.
+
+    Attributes:
+        notation: what is drawn.
+        reading: how it was asked for (kept for labels).
+        style: name of a style.
+        size: longer side of the picture.
+        seed: for what has no name here (shake of points, grain).
+        frame: ``square`` (size x size) or ``crop`` (the shape of the glyph, longer side = size).
+        forms: other written forms: base id to index.
+        columns: asides of several steps in columns (else stacked).
+        prints: 0 = proportions of type, 1 = of woodblock prints.
+        looseness: multiplies gaps between components; jitter: multiplies the spread of the templates.
+        aspect: multiplies the natural width / height.
+        weight: multiplies the stroke weight of the style; uneven: how much it varies from stroke to stroke.
+        wobble: shake of the hand, share of the glyph's size; shift: shift of whole strokes, same unit.
+        slant: shear (x per y); turn: degrees.
+        margins: left, top, right, bottom as shares of the longer side; below 0 the crop cuts the glyph.
+        breaks: share of ink lost in patches; rough: roughness of edges, share of the stroke width.
+        resolution: pixels the longer side really had (scaled up to ``size``); blur: Gaussian sigma in those pixels.
+        ink, paper: grey levels; shade: change of the paper across the picture; grain: noise (grey levels).
+        bleed: strength of the glyph on the other side of the leaf (0..1).
+        neighbours: sides (``l t r b``) where ink of other glyphs reaches in; dot: a small circle beside the glyph.
+        seal: strength of a seal's impression over the paper; rule: a column line at the left or right (``l``/``r``).
+        jpeg: quality, or 0.
+    """
+
+    notation: Notation
+    reading: str = ""
+    style: str = "kai"
+    size: int = 64
+    seed: int = 0
+    frame: str = "square"
+    forms: tuple[tuple[str, int], ...] = ()
+    columns: bool = True
+    prints: float = 0.0
+    looseness: float = 1.0
+    jitter: float = 0.0
+    aspect: float = 1.0
+    weight: float = 1.0
+    uneven: float = 0.0
+    wobble: float = 0.0
+    shift: float = 0.0
+    slant: float = 0.0
+    turn: float = 0.0
+    margins: tuple[float, float, float, float] = (0.06, 0.06, 0.06, 0.06)
+    breaks: float = 0.0
+    rough: float = 0.0
+    resolution: int = 0
+    blur: float = 0.0
+    ink: int = 0
+    paper: int = 255
+    shade: float = 0.0
+    grain: float = 0.0
+    bleed: float = 0.0
+    neighbours: str = ""
+    dot: bool = False
+    seal: float = 0.0
+    rule: str = ""
+    jpeg: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able object; :meth:`from_json` gives the same specification back."""
+        out = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "notation"}
+        out["notation"] = self.notation.model_dump(exclude_defaults=True)
+        out["forms"] = [list(pair) for pair in self.forms]
+        out["margins"] = list(self.margins)
+        return out
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any] | str) -> Spec:
+        """The specification of :meth:`to_json`.
+
+        Raises:
+            DataError: ``bad-spec`` for unknown fields or a notation that is none.
+        """
+        data = dict(json.loads(body) if isinstance(body, str) else body)
+        unknown = sorted(set(data) - {f.name for f in dataclasses.fields(cls)})
+        if unknown or "notation" not in data:
+            raise DataError(f"not a drawing specification: {unknown or 'no notation'}", code="bad-spec")
+        data["notation"] = Notation.model_validate(data["notation"])
+        data["forms"] = tuple((str(a), int(b)) for a, b in data.get("forms", ()))
+        if "margins" in data:
+            data["margins"] = tuple(data["margins"])
+        return cls(**data)
+
+
+def check_size(size: int) -> int:
+    """``size`` when it can be drawn.
+
+    Raises:
+        UsageError: ``bad-size``.
+    """
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise UsageError(
+            f"the size {size} is not between {MIN_SIZE} and {MAX_SIZE}", code="bad-size", hint="--size 256"
+        )
+    return size
+
+
+_MIX: dict[str, tuple[tuple[str, float], ...]] = {
+    "clean": (("kai", 1.0),),
+    "print": (("woodblock", 0.5), ("kai", 0.25), ("brush", 0.15), ("song", 0.1)),
+    "handwritten": (("brush", 0.45), ("pen", 0.4), ("kai", 0.15)),
+    "photo": (("woodblock", 0.35), ("kai", 0.25), ("song", 0.15), ("brush", 0.15), ("pen", 0.1)),
+}
+
+
+def sample_spec(
+    notation: Notation,
+    preset: str = "print",
+    seed: int = 0,
+    *,
+    size: int = 64,
+    frame: str = "square",
+    styles: Sequence[str] | None = None,
+    reading: str = "",
+    form_counts: dict[str, int] | None = None,
+) -> Spec:
+    """Choose everything about one picture of ``notation``; the same arguments give the same specification.
+
+    Args:
+        notation: what to draw.
+        preset: ``clean`` (type, no noise), ``print`` (old prints), ``handwritten``, ``photo`` (camera or bad scan).
+        seed: any integer; the only source of chance.
+        size: longer side in pixels.
+        frame: ``square`` or ``crop``.
+        styles: names to choose from evenly (default: a mix of the bundled styles made for the preset).
+        reading: kept in the specification.
+        form_counts: base id to number of written forms; some pictures then use a rarer form.
+
+    Raises:
+        UsageError: unknown preset or style, size out of range.
+    """
+    if preset not in PRESETS:
+        raise UsageError(f"there is no preset {preset!r}", code="unknown-preset", hint="one of: " + ", ".join(PRESETS))
+    check_size(size)
+    for name in styles or ():
+        style(name)
+    rng = np.random.Generator(np.random.PCG64(seed & 0xFFFFFFFFFFFFFFFF))
+    u = rng.random(48).tolist()
+    n = rng.standard_normal(24).tolist()
+    at = iter(u)
+    normal = iter(n)
+
+    def span(low: float, high: float) -> float:
+        return round(low + (high - low) * next(at), 4)
+
+    def chance(p: float) -> bool:
+        return next(at) < p
+
+    if styles:
+        chosen = styles[min(len(styles) - 1, int(next(at) * len(styles)))]
+    else:
+        chosen, pick = _MIX[preset][-1][0], next(at)
+        for name, share in _MIX[preset]:
+            if pick < share:
+                chosen = name
+                break
+            pick -= share
+    draw_seed = int(rng.integers(0, 2**31))
+    common: dict[str, Any] = {
+        "notation": notation, "reading": reading, "style": chosen, "size": size, "seed": draw_seed, "frame": frame,
+    }  # fmt: skip
+    if preset == "clean":
+        return Spec(**common)
+    forms: list[tuple[str, int]] = []
+    if form_counts and chance(0.3):
+        for base, count in form_counts.items():
+            if count > 1 and next(at, 1.0) < 0.3:
+                forms.append((base, 1 + int(next(at, 0.0) * (count - 1))))
+    shaky = STYLES[chosen].wobble
+    common["forms"] = tuple(forms)
+    common["columns"] = chance(0.75)
+    if preset == "handwritten":
+        return Spec(
+            **common,
+            prints=span(0, 1), looseness=span(0.2, 2.2), jitter=span(0.5, 1.5), aspect=round(np.exp(0.14 * next(normal)), 4),
+            weight=round(np.exp(0.25 * next(normal)), 4), uneven=span(0.03, 0.25), wobble=span(0.004, 0.010 + 0.012 * shaky),
+            shift=span(0.005, 0.022), slant=round(0.09 * next(normal), 4), turn=round(2.2 * next(normal), 3),
+            margins=_margins(next(at), next(at), next(at), next(at), 0.0, 0.14),
+            breaks=span(0.05, 0.2) if chance(0.15) else 0.0, rough=span(0.0, 0.2),
+            resolution=_resolution(size, span(28, 110), next(at) > 0.55),
+            blur=span(0.2, 0.8), ink=int(span(0, 90)), paper=int(span(215, 255)), shade=span(0, 14), grain=span(0, 7),
+            bleed=0.0, neighbours=_sides(next(at), 0.08), dot=chance(0.04), jpeg=int(span(40, 92)) if chance(0.4) else 0,
+        )  # fmt: skip
+    if preset == "print":
+        return Spec(
+            **common,
+            prints=span(0.3, 1.0), looseness=span(-0.8, 1.4), jitter=span(0.5, 1.35),
+            aspect=round(np.exp(0.10 * next(normal)), 4),
+            weight=round(np.exp(0.18 * next(normal)), 4), uneven=span(0.02, 0.2), wobble=span(0.002, 0.009 + 0.006 * shaky),
+            shift=span(0.003, 0.018), slant=round(0.045 * next(normal) - 0.01, 4), turn=round(1.3 * next(normal), 3),
+            margins=_margins(next(at), next(at), next(at), next(at), -0.035, 0.12),
+            breaks=span(0.02, 0.25) if chance(0.3) else 0.0, rough=span(0.05, 0.3),
+            resolution=_resolution(size, span(24, 84), True),
+            blur=span(0.3, 0.75), ink=int(span(0, 50)), paper=int(span(222, 255)), shade=span(0, 9), grain=span(0, 8),
+            bleed=span(0.03, 0.14) if chance(0.15) else 0.0, neighbours=_sides(next(at), 0.2), dot=chance(0.08),
+            seal=span(0.1, 0.35) if chance(0.03) else 0.0, rule="lr"[int(chance(0.5))] if chance(0.05) else "",
+            jpeg=int(span(35, 90)) if chance(0.5) else 0,
+        )  # fmt: skip
+    return Spec(
+        **common,
+        prints=span(0, 1.0), looseness=span(-0.6, 1.6), jitter=span(0.4, 1.3), aspect=round(np.exp(0.13 * next(normal)), 4),
+        weight=round(np.exp(0.22 * next(normal)), 4), uneven=span(0.02, 0.2), wobble=span(0.002, 0.01 + 0.008 * shaky),
+        shift=span(0.003, 0.016), slant=round(0.08 * next(normal), 4), turn=round(3.0 * next(normal), 3),
+        margins=_margins(next(at), next(at), next(at), next(at), -0.03, 0.2),
+        breaks=span(0.02, 0.3) if chance(0.25) else 0.0, rough=span(0.0, 0.25),
+        resolution=_resolution(size, span(22, 96), True),
+        blur=span(0.4, 1.2), ink=int(span(10, 110)), paper=int(span(150, 250)), shade=span(4, 40), grain=span(2, 14),
+        bleed=span(0.05, 0.3) if chance(0.25) else 0.0, neighbours=_sides(next(at), 0.25), dot=chance(0.06),
+        seal=span(0.15, 0.5) if chance(0.06) else 0.0, rule="lr"[int(chance(0.5))] if chance(0.08) else "",
+        jpeg=int(span(15, 80)) if chance(0.75) else 0,
+    )  # fmt: skip
+
+
+def _margins(a: float, b: float, c: float, d: float, low: float, high: float) -> tuple[float, float, float, float]:
+    """Four margins, mostly small: real crops are cut close to the ink."""
+    span = high - low
+    return tuple(round(low + span * v**1.8, 4) if v < 0.93 else round(high * 1.3, 4) for v in (a, b, c, d))  # type: ignore[return-value]
+
+
+def _resolution(size: int, wanted: float, on: bool) -> int:
+    """Native resolution of the longer side, never above ``size``; 0 = the picture's own."""
+    native = int(wanted * max(1.0, size / 64) ** 0.5)
+    return 0 if not on or native >= size else max(MIN_SIZE, native)
+
+
+def _sides(u: float, chance: float) -> str:
+    """Which sides have ink of neighbours; above and below more often, as columns run downwards."""
+    if u >= chance:
+        return ""
+    v = u / chance
+    return "b" if v < 0.4 else "t" if v < 0.65 else "tb" if v < 0.75 else "l" if v < 0.88 else "r"
