@@ -7,8 +7,9 @@ misspelt key, a value of the wrong kind) is reported at once, with the nearest k
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -88,12 +89,22 @@ def names() -> list[str]:
     return sorted(p.stem for p in CONFIGS.glob("*.yaml"))
 
 
+_Config = TypeVar("_Config", bound=BaseModel)
+
+
 def load(name: str | Path, **overrides: Any) -> RecogniserTraining:
+    """Read and check a configuration of the recogniser; see :func:`read_config`."""
+    return read_config(name, RecogniserTraining, CONFIGS, overrides)
+
+
+def read_config(name: str | Path, model: type[_Config], folder: Path, overrides: Mapping[str, Any]) -> _Config:
     """Read and check a configuration.
 
     Args:
-        name: a bundled name (``tiny``, ``base``, ``adapt``) or a YAML file.
-        **overrides: values that replace those of the file (None = leave).
+        name: a bundled name (``tiny``, ``base``, …) or a YAML file.
+        model: what its keys are.
+        folder: where the bundled ones lie.
+        overrides: values that replace those of the file (None = leave).
 
     Raises:
         NotFoundError: no such configuration.
@@ -103,12 +114,13 @@ def load(name: str | Path, **overrides: Any) -> RecogniserTraining:
 
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
-        path = CONFIGS / f"{name}.yaml"
+        path = folder / f"{name}.yaml"
     if not path.is_file():
-        near = difflib.get_close_matches(str(name), names(), 1)
+        bundled = sorted(p.stem for p in folder.glob("*.yaml"))
+        near = difflib.get_close_matches(str(name), bundled, 1)
         raise NotFoundError(
             f"no training configuration {str(name)!r}",
-            hint=f"did you mean {near[0]!r}?" if near else f"bundled: {', '.join(names())}; or give a .yaml file",
+            hint=f"did you mean {near[0]!r}?" if near else f"bundled: {', '.join(bundled)}; or give a .yaml file",
         )
     try:
         raw = yaml.safe_load(path.read_text("utf-8")) or {}
@@ -123,26 +135,33 @@ def load(name: str | Path, **overrides: Any) -> RecogniserTraining:
         raise UsageError("a configuration is a list of `key: value` lines", file=path.name)
     raw.update({k: v for k, v in overrides.items() if v is not None})
     try:
-        return RecogniserTraining.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
         raise UsageError(
-            f"{error.error_count()} problem(s) in this configuration:\n" + "\n".join(_problems(error)),
+            f"{error.error_count()} problem(s) in this configuration:\n" + "\n".join(_problems(error, model)),
             code="bad-config",
             file=path.name,
-            hint="`guqin train recognizer --list` shows the bundled ones with their keys",
+            hint="`guqin train --help` says how to list the bundled ones with their keys",
         ) from None
 
 
-def _problems(error: ValidationError) -> list[str]:
+def _problems(error: ValidationError, model: type[BaseModel]) -> list[str]:
     lines = []
     for problem in error.errors():
         where = ".".join(str(p) for p in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            owner: type[BaseModel] = RecogniserTraining
-            for part in problem["loc"][:-1]:
-                owner = {"architecture": Architecture, "lora": Lora}.get(str(part), owner)
+            owner = _owner(model, problem["loc"][:-1])
             near = difflib.get_close_matches(str(problem["loc"][-1]), owner.model_fields, 1)
             lines.append(f"  {where}: unknown key" + (f" (did you mean {near[0]!r}?)" if near else ""))
         else:
             lines.append(f"  {where}: {problem['msg'].lower()}, got {problem['input']!r}")
     return lines
+
+
+def _owner(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:
+    """The nested model that the keys ``path`` lead to."""
+    for part in path:
+        field = model.model_fields.get(str(part))
+        kinds = [field.annotation, *get_args(field.annotation)] if field else []
+        model = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), model)
+    return model

@@ -1,0 +1,1 @@
+"""Contrastive models: image, text and audio of a notation in one space (dual or triple encoder, LoRA)."""

@@ -1,0 +1,85 @@
+"""The contrastive loss, aware of equal classes, over one process or many.
+
+A batch often holds the same notation twice; the plain InfoNCE then pushes a text away from an image of itself (the
+false negatives users of ImageBind-LoRA report).  Here all pairs of one class are positives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class _Gather(torch.autograd.Function):
+    """All-gather whose backward pass returns each process the gradient of its own rows."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, rows: Tensor) -> Tensor:
+        world = torch.distributed.get_world_size()
+        parts = [torch.empty_like(rows) for _ in range(world)]
+        torch.distributed.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *gradients: Tensor) -> Tensor:
+        (whole,) = gradients
+        whole = whole.contiguous()
+        torch.distributed.all_reduce(whole)
+        rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        # every process computes the same loss; averaging of gradients by DDP divides by their number again
+        return whole.chunk(world)[rank]
+
+
+def gathered(rows: Tensor) -> Tensor:
+    """``rows`` of all processes, gradients kept; the same rows where there is one process."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return _Gather.apply(rows) if rows.is_floating_point() else _gather_labels(rows)
+    return rows
+
+
+def _gather_labels(rows: Tensor) -> Tensor:
+    parts = [torch.empty_like(rows) for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather(parts, rows.contiguous())
+    return torch.cat(parts)
+
+
+def pair_loss(first: Tensor, second: Tensor, labels: Tensor, scale: Tensor, class_aware: bool = True) -> Tensor:
+    """Symmetric InfoNCE of two modalities.
+
+    Args:
+        first, second: unit vectors, shape ``(rows, space)``; row ``i`` of both is the same notation.
+        labels: class of each row, shape ``(rows,)``.
+        scale: inverse temperature.
+        class_aware: rows of equal class are positives; False takes the diagonal only.
+    """
+    logits = scale * first @ second.T
+    if class_aware:
+        target = (labels[:, None] == labels[None, :]).to(logits.dtype)
+    else:
+        target = torch.eye(len(labels), dtype=logits.dtype, device=logits.device)
+    target = target / target.sum(1, keepdim=True)
+    forward = -(target * F.log_softmax(logits.float(), 1)).sum(1).mean()
+    backward = -(target * F.log_softmax(logits.float().T, 1)).sum(1).mean()
+    return (forward + backward) / 2
+
+
+class ContrastiveLoss(nn.Module):
+    """Mean of :func:`pair_loss` over all pairs of modalities, on the rows of all processes."""
+
+    def __init__(self, class_aware: bool = True) -> None:
+        super().__init__()
+        self.class_aware = class_aware
+
+    def forward(self, vectors: Mapping[str, Tensor], labels: Tensor, scale: Tensor) -> Tensor:
+        """``vectors``: modality to unit vectors ``(rows, space)``."""
+        together = {name: gathered(rows) for name, rows in vectors.items()}
+        classes = gathered(labels)
+        parts = [
+            pair_loss(together[a], together[b], classes, scale, self.class_aware)
+            for a, b in combinations(sorted(together), 2)
+        ]
+        return torch.stack(parts).mean()
