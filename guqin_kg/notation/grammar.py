@@ -57,10 +57,15 @@ class Rule:
     form: Form
     priority: int
     tree: Node
-    regex: re.Pattern[str]
+    pattern: str
     slots: tuple[Slot, ...]
     notes: int
     normalises_order: bool
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        """The compiled pattern (made when first needed; the rule of many steps takes a while)."""
+        return re.compile(self.pattern, re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,7 @@ class Grammar:
         self.alphabet = Alphabet(inventory)
         self.positions: dict[str, Position] = {}
         self._classes: dict[Term, list[str]] = {}
+        self._places: dict[Node, tuple[dict[str, Any], str]] = {}
         view = inventory.view
         forms = view.instances(GQ + "ReadingForm")
         parts = view.instances(GQ + "ReadingPattern")
@@ -185,7 +191,7 @@ class Grammar:
             form=cast(Form, form),
             priority=int(view.value(iri, GQ + "priority") or 100),
             tree=settled,
-            regex=re.compile(pattern, re.DOTALL),
+            pattern=pattern,
             slots=tuple(slots),
             notes=counter[0],
             normalises_order=view.value(iri, GQ + "normalisesOrder") == "true",
@@ -202,9 +208,9 @@ class Grammar:
         if isinstance(node, Capture):
             at = len(slots)
             slots.append(Slot(note, node.field, {}))
+            table: dict[str, Any]
             if node.field == "position":
-                table: dict[str, Any] = self._positions(node.item)
-                body = trie_regex(sorted(table)) or r"(?!)"
+                table, body = self._positions(node.item)
             else:
                 table = self._table(node)
                 body = self._regex(node.item, slots, note, counter)
@@ -235,13 +241,21 @@ class Grammar:
                 table[self.alphabet.sign_of(base.name)] = base.number if node.field == "strings" else base.name
         return table
 
-    def _positions(self, node: Node) -> dict[str, Any]:
-        table: dict[str, Any] = {}
-        for spelled in self.enumerate_bases(node):
-            position = _position([base for base in spelled if "unit" not in base.roles])
-            table.setdefault("".join(self.alphabet.sign_of(base.name) for base in spelled), position)
-        self.positions.update(table)
-        return table
+    def _positions(self, node: Node) -> tuple[dict[str, Any], str]:
+        """Spelling to position for all that a pattern of a position can read, and a regular expression for them."""
+        if node not in self._places:
+            table: dict[str, Any] = {}
+            for spelled in self.enumerate_bases(node):
+                text = "".join([self.alphabet.sign_of(base.name) for base in spelled])
+                if text not in table:
+                    table[text] = _position([base for base in spelled if "unit" not in base.roles])
+            self.positions.update(table)
+            self._places[node] = (table, trie_regex(sorted(table)) or r"(?!)")
+        return self._places[node]
+
+    def positions_of(self, node: Node) -> dict[str, Position]:
+        """Spelling to position for all that a pattern of a position can read, in pattern order."""
+        return self._positions(node)[0]
 
     def enumerate_bases(self, node: Node) -> Iterator[tuple[BaseNotation, ...]]:
         """All sequences of base notations a pattern without notes of its own can read, in pattern order."""

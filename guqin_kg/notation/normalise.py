@@ -42,6 +42,7 @@ class Alphabet:
         self.bases = tuple(b for b in inventory.bases if b.roles - SKIP_ROLES)
         self.digits = _digits(inventory)
         self._fold = self._char_folds(inventory)
+        self._matching: dict[Term, list[BaseNotation]] = {}
         self._words(inventory)
 
     # -- building -------------------------------------------------------------------------------------------------
@@ -91,9 +92,7 @@ class Alphabet:
                 self._name[sign] = name
                 if len(sign) == 1 and len(plain) > 1:
                     self.many[sign] = name
-            if len(spelling) == 1 and spelling != self._code[name]:
-                self._fold.setdefault(ord(spelling), self._code[name])
-        self._multi = {s: self._code[n] for s, n in name_of.items() if len(s) > 1 and self._code[n] != s}
+        self._multi = {s: self._code[n] for s, n in name_of.items() if self._code[n] != s}
         self._multi.update({fold(word): "" for word in unwritten})
         numbers = [fold(b.name) for b in self.bases if b.roles & NUMBER_ROLES and len(b.name) > 1]
         self._multi.update({word: word for word in numbers})
@@ -137,8 +136,6 @@ class Alphabet:
         belongs to a position, unless ``greedy``.
         """
         spelled: dict[str, str] = {}
-        if len(folded) < 2:
-            return Coded(folded, spelled)
 
         def sign(found: re.Match[str]) -> str:
             word = found[0]
@@ -162,13 +159,18 @@ class Alphabet:
 
     def matching(self, term: Term) -> list[BaseNotation]:
         """The base notations a term of a pattern stands for."""
-        return [
-            base
-            for base in self.bases
-            if term.role in base.roles
-            and (not term.numbers or base.number in term.numbers)
-            and (not term.names or base.name in term.names or base.position_effect in term.names)
-        ]
+        found = self._matching.get(term)
+        if found is None:
+            found = self._matching[term] = [
+                base
+                for base in self.bases
+                if term.role in base.roles
+                and (not term.numbers or base.number in term.numbers)
+                and (not term.names or base.name in term.names or base.position_effect in term.names)
+                and base.name not in term.excluded
+                and (term.max_strings is None or base.max_strings == term.max_strings)
+            ]
+        return found
 
     def _number(self, found: re.Match[str]) -> str:
         whole, _, tenth = found[0].partition(".")

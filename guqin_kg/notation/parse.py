@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from guqin_kg.errors import ReadingError
-from guqin_kg.model import Note, Notation
+from guqin_kg.model import Form, Note, Notation
 from guqin_kg.notation.grammar import Grammar, Rule, default_grammar
 from guqin_kg.notation.normalise import MAX_LENGTH, Coded
 
@@ -176,16 +176,25 @@ def _build(found: re.Match[str], rule: Rule, grammar: Grammar, reading: str) -> 
             fields[name] = fields[name] + strings if name in fields else strings
         else:
             fields[name] = table[text]
+    return assemble(notes, rule.form, grammar, reading)
+
+
+def assemble(notes: list[dict[str, Any]], form: Form, grammar: Grammar, reading: str) -> Notation:
+    """A notation from the fields of its notes (the first is the notation itself); what sounds is worked out.
+
+    Raises:
+        ReadingError: a hard rule is broken.
+    """
     top = notes[0]
     inner = [note for note in notes[1:] if note]
     if inner:
         # fields filled by the top of a pattern stay there; notes are filled by their brackets
-        top["notes"] = tuple(_note(fields, grammar, rule.form) for fields in inner)
-    elif rule.form in ("simple", "complex"):
+        top["notes"] = tuple(_note(fields, grammar, form) for fields in inner)
+    elif form in ("simple", "complex"):
         _sound(top, grammar)
     if inner and "tone" in top:
         _sound(top, grammar)
-    notation = Notation(form=rule.form, **top)
+    notation = Notation(form=form, **top)
     if notation.tone or notation.notes:
         check_hard_rules(notation, grammar, reading)
     return notation

@@ -5,7 +5,8 @@ A pattern is written in Turtle (``gq:pattern``) and never mentions Python::
     modifier{0,2} tone? finger? <place>? attack{0,3} stroke strings:(<string-number>{1,7})
 
 ``role``              a word of any base notation with that grammar role
-``role(1..9,11)``     only those with that ``gq:number``; ``role(half)`` that position effect; ``role(上)`` that word
+``role(1..9,11)``     only those with that ``gq:number``; ``role(half)`` that position effect; ``role(word)`` that word;
+                      ``role(-word)`` all but that word; ``role(max=1)`` only those with ``gq:maxStrings`` 1
 ``<name>``            the pattern of another rule
 ``any``               one to four free characters (the name of a reference mark)
 ``field:atom``        put what ``atom`` reads into that field of the note (default: the field of its role)
@@ -49,6 +50,8 @@ class Term:
     role: str
     numbers: frozenset[int] = frozenset()
     names: frozenset[str] = frozenset()
+    excluded: frozenset[str] = frozenset()
+    max_strings: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +179,19 @@ class _Reader:
 def _term(role: str, args: str | None) -> Term:
     numbers: set[int] = set()
     names: set[str] = set()
+    excluded: set[str] = set()
+    max_strings = None
     for arg in (args or "").split(","):
         low, dots, high = arg.strip().partition("..")
         if low.isdecimal():
             numbers.update(range(int(low), int(high if dots else low) + 1))
+        elif low.startswith("-"):
+            excluded.add(low[1:])
+        elif low.startswith("max="):
+            max_strings = int(low[4:])
         elif low:
             names.add(low)
-    return Term(role, frozenset(numbers), frozenset(names))
+    return Term(role, frozenset(numbers), frozenset(names), frozenset(excluded), max_strings)
 
 
 def read_patterns(texts: Mapping[str, str]) -> dict[str, Node]:
