@@ -42,10 +42,11 @@ def context() -> dict[str, Any]:
     ranges: dict[str, str] = {}
     for path in sorted((resources.folder("ontology") / "modules").glob("*.ttl")):
         for quad in ox.parse(path=str(path), format=ox.RdfFormat.TURTLE):
-            name = str(getattr(quad.subject, "value", "")).removeprefix(namespace)
+            subject = str(getattr(quad.subject, "value", ""))
             target = str(getattr(quad.object, "value", ""))
-            if "/" in name or "#" in name:
+            if not subject.startswith(namespace):
                 continue
+            name = subject.removeprefix(namespace)
             if quad.predicate.value == _RDF_TYPE:
                 kinds.setdefault(name, set()).add(target.removeprefix(_OWL))
             elif quad.predicate.value == _RANGE:
