@@ -61,7 +61,7 @@ class RecogniserTraining(_Strict):
     weight_decay: float = Field(0.02, ge=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     box_weight: float = Field(2.0, ge=0)
-    cell_weight: float = Field(2.0, ge=0)
+    cell_weight: float = Field(1.0, ge=0)
     clip: float = Field(1.0, gt=0)
     bf16: bool = True
     threads: int = Field(1, ge=1)

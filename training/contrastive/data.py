@@ -24,7 +24,7 @@ from training.contrastive.config import ContrastiveTraining, Towers
 Array = np.ndarray
 _CHUNK = 512
 _SIZE = 72
-_MIXED = (("print", 0.4), ("photo", 0.15), ("handwritten", 0.25), ("clean", 0.2))
+_MIXED = {"print": 0.4, "photo": 0.15, "handwritten": 0.25, "clean": 0.2}
 _RATE = 16_000
 
 
@@ -80,8 +80,7 @@ def draw_image(notation: Notation, preset: str, seed: int, height: int, width: i
 
     rng = np.random.default_rng(seed)
     if preset == "mixed":
-        names, weights = zip(*_MIXED, strict=True)
-        preset = str(rng.choice(names, p=weights))
+        preset = str(rng.choice(list(_MIXED), p=list(_MIXED.values())))
     spec = sample_spec(notation, preset, int(rng.integers(2**62)), size=_SIZE, frame="crop")
     return fit(draw_spec(spec).pixels, height, width).pixels
 

@@ -46,7 +46,7 @@ class TowersConfig(PretrainedConfig):
         max_characters: int = 24,
         space: int = 256,
         dropout: float = 0.0,
-        temperature: float = 0.07,
+        initial_temperature: float = 0.07,
         **kwargs: Any,
     ) -> None:
         self.characters = characters
@@ -56,7 +56,7 @@ class TowersConfig(PretrainedConfig):
         self.hidden, self.heads, self.feed_forward = hidden, heads, feed_forward
         self.image_layers, self.text_layers, self.audio_layers = image_layers, text_layers, audio_layers
         self.mels, self.frames, self.max_characters = mels, frames, max_characters
-        self.space, self.dropout, self.temperature = space, dropout, temperature
+        self.space, self.dropout, self.initial_temperature = space, dropout, initial_temperature
         super().__init__(**kwargs)
 
     def layer(self) -> RecogniserConfig:
@@ -186,7 +186,7 @@ class Towers(PreTrainedModel):
         super().__init__(config)
         makers = {"image": ImageTower, "text": TextTower, "audio": AudioTower}
         self.towers = nn.ModuleDict({name: makers[name](config) for name in config.modalities})
-        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / config.temperature)))
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / config.initial_temperature)))
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:

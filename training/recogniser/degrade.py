@@ -40,7 +40,7 @@ def degrade(
     page, boxes = _place(grey, boxes, rng, neighbours, clean)
     image = Image.fromarray(page)
     if not clean:
-        tall = float(np.exp(rng.uniform(np.log(26), np.log(90))))
+        tall = float(np.exp(rng.uniform(np.log(30), np.log(90))))
         scale = min(1.0, tall / image.height)
         size = (max(4, round(image.width * scale)), max(4, round(image.height * scale)))
         resample = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.LANCZOS)[rng.integers(3)]
@@ -136,7 +136,7 @@ def _spoil(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Blur, ink that runs or breaks, grey speckled paper."""
     values = np.asarray(image, np.float32) / 255
     if rng.random() < 0.5:
-        blurred = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 0.9))))
+        blurred = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 0.7))))
         values = np.asarray(blurred, np.float32) / 255
     if rng.random() < 0.5:  # photocopy: a steep curve around a random level
         level, steep = rng.uniform(0.35, 0.75), np.exp(rng.uniform(np.log(4), np.log(30)))

@@ -180,7 +180,7 @@ def _step(
     optimiser.zero_grad(set_to_none=True)
     parts = {"loss": result.loss, "token_loss": result.token_loss, "box_loss": result.box_loss}
     parts |= {"cell_loss": result.cell_loss, "gradient": norm}
-    return {k: float(v) for k, v in parts.items() if v is not None}
+    return {k: float(v.detach()) for k, v in parts.items() if v is not None}
 
 
 def tensors(shard: Shard) -> tuple[Tensor, Tensor, Tensor]:
@@ -226,9 +226,9 @@ def _save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, averag
         keep = {n: p.contiguous() for n, p in model.named_parameters() if p.requires_grad}
         keep |= {n: b.contiguous() for n, b in model.named_buffers()}
         save_file({n: t.detach().clone() for n, t in keep.items()}, part / "model.safetensors")
-        save_file({n: t.clone() for n, t in average.items()}, part / "average.safetensors")
+        save_file({n: t.contiguous().clone() for n, t in average.items()}, part / "average.safetensors")
         state = optimiser.state_dict()["state"]
-        flat = {f"{i}.{n}": torch.as_tensor(v).clone() for i, row in state.items() for n, v in row.items()}
+        flat = {f"{i}.{n}": torch.as_tensor(v).contiguous().clone() for i, row in state.items() for n, v in row.items()}
         save_file(flat, part / "optimiser.safetensors")
         (part / "run.json").write_text(json.dumps({"step": run.step, "elapsed": run.elapsed}), "utf-8")
         old = path.with_name("checkpoint.old")

@@ -238,6 +238,7 @@ class Recogniser(PreTrainedModel):
         if module is self:
             nn.init.normal_(self.cell_position, std=0.05)
             nn.init.normal_(self.token_position, std=0.05)
+            nn.init.constant_(self.cell_head.bias, -4.0)  # a cell has one or two components of the vocabulary
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Images ``(batch, 1, height, width)`` to memory ``(batch, cells, hidden)``."""

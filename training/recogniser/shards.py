@@ -88,6 +88,7 @@ def write(root: Path, number: int, draw: DrawItem, seed: int, size: int, length:
     if target.is_dir():
         return target
     started = time.time()
+    getattr(draw, "begin", int)()
     rows = [draw(item_seed(seed, number, index)) for index in range(size)]
     shard = pack(rows, length)
     part = target.with_name(f"{target.name}.{os.getpid()}.tmp")

@@ -1,0 +1,54 @@
+"""Probabilities that mean what they say: temperature and the weight of "no jianzi", fitted on held-out images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from guqin_kg.recognise.automata import with_word
+from guqin_kg.recognise.beam import search
+from guqin_kg.recognise.network import Network
+from guqin_kg.recognise.vocabulary import BEGIN, END, OTHER, Vocabulary
+from guqin_kg.recognise.words import Words
+from training.recogniser.model import Recogniser
+from training.recogniser.shards import Shard
+
+
+def network_of(model: Recogniser) -> Network:
+    """The numpy network with this model's weights."""
+    return Network({k: v.detach().float().numpy() for k, v in model.state_dict().items()}, model.config.to_dict())
+
+
+def calibrate_drawn(
+    model: Recogniser, vocabulary: Vocabulary, words: Words, shard: Shard, beams: int = 6
+) -> dict[str, Any]:
+    """Temperature by the likelihood of the truth among the beam, on drawn images that were not trained on."""
+    network = network_of(model)
+    machine = with_word(words.automaton(vocabulary), OTHER)
+    found = search(network, machine, shard.images, begin=BEGIN, end=END, beams=beams)
+    truths = [tuple(int(t) for t in row[(row > OTHER) | (row == OTHER)]) for row in shard.tokens]
+    scores = [[h.score for h in hypotheses] for hypotheses in found]
+    right = [
+        next((at for at, h in enumerate(hypotheses) if h.tokens == truth), None)
+        for hypotheses, truth in zip(found, truths, strict=True)
+    ]
+    return {"temperature": fit_temperature(scores, right), "other_bias": 0.0, "fitted_on": f"{len(shard)} drawn images"}
+
+
+def fit_temperature(scores: list[list[float]], right: list[int | None]) -> float:
+    """The temperature under which the right candidate is most likely (images whose truth is not among them count
+    as the best one being wrong)."""
+    best, chosen = np.inf, 1.0
+    for temperature in np.exp(np.linspace(np.log(0.5), np.log(4), 43)):
+        loss = 0.0
+        for row, at in zip(scores, right, strict=True):
+            if not row:
+                continue
+            scaled = np.array(row) / temperature
+            scaled -= scaled.max()
+            p = np.exp(scaled) / np.exp(scaled).sum()
+            loss -= float(np.log(max(p[at] if at is not None else 1 - p.max(), 1e-6)))
+        if loss < best:
+            best, chosen = loss, float(temperature)
+    return round(chosen, 3)

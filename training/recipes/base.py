@@ -1,0 +1,136 @@
+"""Train the base recogniser from nothing but drawn images.
+
+Background processes draw shards, this one learns from them. The result is a model folder that
+``guqin recognize --base DIR`` and ``from_pretrained(DIR)`` read. Killed at any point, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from guqin_kg.inventory import load_inventory
+from guqin_kg.notation.grammar import grammar_of
+from guqin_kg.recognise import automata
+from guqin_kg.recognise.vocabulary import Vocabulary
+from guqin_kg.recognise.words import Words
+from training.config import RecogniserTraining
+from training.recogniser import bundle, loop
+from training.recogniser.shards import Blocks, Producer, Shard
+
+VALIDATION = 10_000_000
+"""Added to the seed for drawn images that are never trained on."""
+
+
+def vocabulary_of(words: Words) -> Vocabulary:
+    """All base notations of the graph that can be written in a reading and have a form to draw."""
+    return Vocabulary.of(b for b in words.bases() if words.inventory.by_id[b].forms)
+
+
+def run(
+    config: RecogniserTraining,
+    out: Path,
+    *,
+    base: Path | None = None,
+    cache: Path | None = None,
+    extra: tuple[Path, ...] = (),
+    quiet: bool = False,
+    command: str = "",
+) -> dict[str, Any]:
+    """Train, calibrate and write the model folder ``out``.
+
+    Args:
+        config: a configuration with ``recipe: base``.
+        out: model folder; its ``run`` folder keeps log and checkpoint.
+        base: start from this model; words it lacks are added (how a new component is taught).
+        cache: where the drawn shards lie (default: ``out/run/shards``).
+        extra: Turtle files of a workspace, beside the released graph.
+        quiet: no progress on standard error.
+        command: what was typed, for the card.
+
+    Returns:
+        The contents of ``training.json``.
+    """
+    from training.recogniser.drawing import Recipe
+
+    inventory = load_inventory(extra)
+    words = Words(grammar_of(inventory))
+    vocabulary = vocabulary_of(words)
+    shape = config.architecture
+    if base is None:
+        model = bundle.build(shape, vocabulary, config.seed)
+    else:
+        known_model, known = bundle.read(base)
+        model = bundle.grown(known_model, known, vocabulary, config.seed)
+    settings = model.config
+    recipe = Recipe(
+        vocabulary, settings.height, settings.width, settings.max_tokens, config.other_characters, extra=extra
+    )
+    shards = cache or out / "run" / "shards"
+    count = max(1, config.drawn_images // config.shard)
+    producer = Producer(
+        recipe, shards / "train", count, config.seed, config.shard, settings.max_tokens, config.drawn_workers
+    )
+    try:
+        blocks = Blocks(producer, config.seed, config.batch, config.passes)
+        held = Producer(
+            recipe, shards / "validation", 1, config.seed + VALIDATION, config.validation_images, settings.max_tokens, 0
+        )
+        validation = held.get(0)
+        started = time.time()
+        finished = loop.train(
+            model,
+            config,
+            lambda step: (blocks(step), None),
+            out / "run",
+            evaluate=teacher_forced(validation),
+            quiet=quiet,
+        )
+    finally:
+        producer.close()
+    from training.evaluate.calibrate import calibrate_drawn
+
+    calibration = calibrate_drawn(model, vocabulary, words, validation)
+    about = {
+        "recipe": "base",
+        "command": command,
+        "config": config.model_dump(mode="json"),
+        "graph": inventory.content_hash,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "steps": finished.step,
+        "images_seen": finished.step * config.batch,
+        "minutes": round(finished.elapsed / 60, 1),
+        "waited_for_drawing_minutes": round(producer.waited / 60, 1),
+        "torch": torch.__version__,
+        "finished": time.strftime("%Y-%m-%d", time.gmtime(started + finished.elapsed)),
+        "drawn_validation": teacher_forced(validation)(model, finished.step),
+    }
+    bundle.write(out, model, vocabulary, inventory.content_hash, calibration, about)
+    automata.save(out / automata.NAME, words.automaton(vocabulary), automata.grammar_hash(words, vocabulary))
+    return about
+
+
+def teacher_forced(shard: Shard, batch: int = 128) -> Callable[[nn.Module, int], dict[str, Any]]:
+    """A quick measure on drawn images: loss of a token, share of whole readings right when led along the truth."""
+
+    def evaluate(model: nn.Module, step: int) -> dict[str, Any]:
+        loss, right, count, tokens_seen = 0.0, 0, 0, 0
+        for at in range(0, len(shard), batch):
+            pixels, tokens, _ = loop.tensors(shard.take(np.arange(at, min(at + batch, len(shard)))))
+            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+                logits = model(pixels=pixels, tokens=tokens[:, :-1]).logits.float()
+            labels = torch.where(tokens[:, 1:] > 0, tokens[:, 1:], -100)
+            known = labels != -100
+            loss += float(nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum"))
+            right += int(((logits.argmax(-1) == labels) | ~known).all(1).sum())
+            count += len(labels)
+            tokens_seen += int(known.sum())
+        return {"validation_loss": round(loss / tokens_seen, 4), "validation_whole": round(right / count, 4)}
+
+    return evaluate
