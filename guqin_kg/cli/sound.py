@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from guqin_kg.cli.common import echo_json, format_option, leave, talk, workspace_option
+from guqin_kg.cli.notation import _grammar as workspace_grammar
 from guqin_kg.errors import GuqinKGError, ReadingError, UsageError
 
 if TYPE_CHECKING:
@@ -16,13 +17,6 @@ if TYPE_CHECKING:
     from guqin_kg.score.context import Interpretation
 
 _WRITERS = (".wav", ".mid", ".midi", ".musicxml", ".html", ".pdf")
-
-
-def _grammar(workspace: Path | None) -> Grammar:
-    from guqin_kg.notation.grammar import default_grammar
-    from guqin_kg.notation.workspace import workspace_files
-
-    return default_grammar(workspace_files(workspace))
 
 
 def _tuning_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,7 +60,7 @@ def pitch(
       guqin pitch 大七八挑五 --tradition between
       guqin pitch --tunings
     """
-    grammar = _grammar(workspace)
+    grammar = workspace_grammar(workspace)
     if list_tunings:
         _print_tunings(grammar, fmt)
         return
@@ -204,7 +198,7 @@ def play(
     from guqin_kg.score.read import Row, Score
 
     _check_out(out, (".wav", ".mid", ".midi"))
-    grammar = _grammar(workspace)
+    grammar = workspace_grammar(workspace)
     rows = tuple(Row(n, str(n), main=text) for n, text in enumerate(readings, 1))
     found = interpret(
         Score("readings", rows), grammar, tuning=tuning, tradition=tradition, temperament=temperament, a4=a4
@@ -303,7 +297,7 @@ def score(
 
     for out in outs:
         _check_out(out, _WRITERS)
-    grammar = _grammar(workspace)
+    grammar = workspace_grammar(workspace)
     found = interpret(
         _read_score(file, grammar),
         grammar,

@@ -63,7 +63,7 @@ class Event:
             out["form"] = self.notation.form
             out["harmonic_passage"] = self.harmonic_passage
             out["carried"] = self.result.carried
-            out["pitches"] = [s.to_json(strings) for s in self.result.sounds]
+            out["pitches"] = [{**s.to_json(strings), "written_at": s.origin} for s in self.result.sounds]
             out["gestures"] = [
                 {"string": s.string, "profile": s.profile.id, "cents": round(s.distance, 2), "into": s.into}
                 for s in self.result.shapes

@@ -61,7 +61,7 @@ class LeftHand:
         if profile.sounds_at == "AtOpen":
             if string is not None:
                 hands.strings[string] = StringState("open")
-                self._sound_left(Sounding(string, "open", role="left hand", profile=profile), out)
+            self._sound_left(Sounding(string, "open", role="left hand", profile=profile), out)
             self.opened = True
             return
         part = notation
@@ -84,6 +84,7 @@ class LeftHand:
         if place.statement and place.statement not in out.left_open:
             out.left_open.append(place.statement)
         if string is None:
+            out.sounds.append(Sounding(None, "stopped", place, None, "left hand", profile=profile, written=position))
             return
         hands.strings[string] = StringState("stopped", place, position, hands.finger, hands.writer)
         if hands.finger is not None:
@@ -93,6 +94,8 @@ class LeftHand:
 
     def _sound_left(self, sound: Sounding, out: Reading) -> None:
         out.sounds.append(sound)
+        if sound.string is None:
+            return
         self.hands.current = sound.string
         self.hands.recent = [*self.hands.recent, sound][-8:]
 

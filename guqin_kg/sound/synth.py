@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 _LATENCY = 3  # samples by which the loss filter looks ahead
+_BRIDGE = 350.0  # Hz, above which the bridge passes less
+_PEAK = 0.9  # loudest sample of one tone
 _JUNCTION = 0.55  # share of the wave that passes a lightly touching finger
 
 
@@ -197,7 +199,7 @@ def _touched(
 def sound(tone: Tone, material: Material, *, rate: int = RATE, seed: int = 0) -> np.ndarray:
     """Samples of one tone, shape ``(seconds * rate,)``; starts and ends at zero; the same seed gives the same samples.
 
-    The level 30 ms after the attack is ``0.1 * strength`` (root mean square).
+    The level 30 ms after the attack is ``0.1 * strength`` (root mean square), less where the attack would pass 0.9.
     """
     import numpy as np
 
@@ -219,7 +221,8 @@ def sound(tone: Tone, material: Material, *, rate: int = RATE, seed: int = 0) ->
     y = _body(y, material.body, rate)
     a, b = int(0.03 * rate), int(0.13 * rate)
     level = float(np.sqrt(np.mean(y[a:b] ** 2))) if count > b else float(np.sqrt(np.mean(y**2)))
-    y *= 0.1 * tone.strength / max(level, 1e-12)
+    peak = float(np.max(np.abs(y)))
+    y *= min(0.1 * tone.strength / max(level, 1e-12), _PEAK / max(peak, 1e-12))
     return y * _fades(count, rate)
 
 
@@ -235,13 +238,17 @@ def _fades(count: int, rate: int) -> np.ndarray:
 
 
 def _body(y: np.ndarray, share: float, rate: int) -> np.ndarray:
-    """Add ``share`` of a wooden box: a few broad resonances as one impulse response of 60 ms."""
+    """What reaches the ear: the wave summed at the bridge (a low-pass) and ``share`` of a wooden box on top.
+
+    The box is a few broad resonances; both are one impulse response, so pitch and time are untouched.
+    """
     import numpy as np
 
     t = np.arange(int(0.06 * rate)) / rate
-    response = np.zeros_like(t)
+    box = np.zeros_like(t)
     for hz, decay, level in ((92.0, 0.020, 1.0), (187.0, 0.016, 0.8), (310.0, 0.011, 0.6), (560.0, 0.007, 0.4)):
-        response += level * np.exp(-t / decay) * np.sin(2 * np.pi * hz * t)
-    response *= share / np.sqrt(np.sum(response**2)) / 4
+        box += level * np.exp(-t / decay) * np.sin(2 * np.pi * hz * t)
+    bridge = np.exp(-2 * np.pi * _BRIDGE * t)
+    response = bridge / np.sqrt(np.sum(bridge**2)) + share * box / np.sqrt(np.sum(box**2))
     size = 1 << (len(y) + len(response) - 1).bit_length()
-    return y + np.fft.irfft(np.fft.rfft(y, size) * np.fft.rfft(response, size), size)[: len(y)]
+    return np.fft.irfft(np.fft.rfft(y, size) * np.fft.rfft(response, size), size)[: len(y)]
