@@ -103,10 +103,9 @@ def write_midi(found: Interpretation, path: Path, *, bpm: float = 60.0) -> None:
     head.append(mido.MetaMessage("set_tempo", tempo=round(60e6 / bpm), time=0))
     clock = 0
     for timed, index in zip(timeline(found, bpm), found.order, strict=True):
-        at = round(timed.start * second)
-        if at >= clock:
-            head.append(mido.MetaMessage("lyrics", text=found.events[index].text, time=at - clock))
-            clock = at
+        at = max(round(timed.start * second), clock)
+        head.append(mido.MetaMessage("lyrics", text=found.events[index].text, time=at - clock))
+        clock = at
     out = mido.MidiFile(type=1, ticks_per_beat=_TICKS, charset="utf-8")
     out.tracks.append(head)
     for string in range(1, len(found.strings.midi) + 1):
