@@ -5,6 +5,7 @@ Both the raster and the vector output use :class:`Geometry`, so they show the sa
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from guqin_kg.model import Notation
 from guqin_kg.notation.grammar import Grammar, default_grammar
 
 _KEPT = 4096
+Forms = tuple[tuple[str, int], ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +34,8 @@ class Prepared:
     layout: Layout
     program: Program
     style: Style
-    points: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
     leaf: np.ndarray
     stroke: np.ndarray
     before: np.ndarray
@@ -40,10 +43,16 @@ class Prepared:
     weight: np.ndarray
     contour: np.ndarray
     any_contour: bool
-    lines: list[tuple[int, int, int, bool, bool]]
-    """``(first, last + 1, leaf, contour, hole)`` of each stroke or contour."""
-    ends: np.ndarray
-    """First and last points of the centre lines, ``(n, 2)`` indices, in the order of ``lines``."""
+    strokes: int
+    starts: np.ndarray
+    stops: np.ndarray
+    """First and last point of each stroke or contour."""
+    order: np.ndarray
+    """Indices into ``[one side, other side, heads, tails]`` that walk round all polygons."""
+    polygons: list[tuple[int, int, int, bool]]
+    """``(first, last + 1, leaf, hole)`` in the walk of ``order``."""
+    leaf_first: np.ndarray
+    """Where each leaf begins in the walk."""
     rows: np.ndarray
     columns: np.ndarray
     natural: np.ndarray
@@ -56,17 +65,27 @@ class Geometry:
 
     Attributes:
         width, height: of the native picture.
-        leaves: for each leaf its component and its polygons ``(points (n, 2), is_hole)`` in drawing order.
+        points: ``(2, N)``, all polygons one after the other.
         thickness: stroke width in pixels.
         scale: pixels of the finished picture for one native pixel.
+        prepared: whose ``polygons`` cut ``points`` into polygons and ``part`` names the component of a leaf.
+        rng: what is left of the picture's chance, for the paper.
     """
 
     width: int
     height: int
-    leaves: list[tuple[int, list[tuple[np.ndarray, bool]]]]
+    points: np.ndarray
     thickness: float
     scale: float
     prepared: Prepared
+    rng: np.random.Generator
+
+    def leaves(self) -> list[tuple[int, list[tuple[np.ndarray, bool]]]]:
+        """For each leaf its component and its polygons ``(points (n, 2), is_hole)`` in drawing order."""
+        out: list[tuple[int, list[tuple[np.ndarray, bool]]]] = [(part, []) for part in self.prepared.part]
+        for first, last, leaf, hole in self.prepared.polygons:
+            out[leaf][1].append((self.points[:, first:last].T, hole))
+        return out
 
 
 class Engine:
@@ -85,7 +104,7 @@ class Engine:
         self._prepared: OrderedDict[tuple[Any, ...], Prepared] = OrderedDict()
         self._density_of: Callable[[Node], Ink] | None = None
 
-    def layout(self, notation: Notation, forms: tuple[tuple[str, int], ...] = (), *, columns: bool = True) -> Layout:
+    def layout(self, notation: Notation, forms: Forms = (), *, columns: bool = True) -> Layout:
         """Tree and components of a notation.
 
         Raises:
@@ -151,24 +170,29 @@ class Engine:
             before.append(ink.before + offset)
             after.append(ink.after + offset)
             offset += len(ink.points)
+        order, polygons, leaf_first = _walk(lines, offset)
         lengths = [len(ink.points) for ink in inks]
-        leaf = np.repeat(np.arange(len(inks)), lengths)
         return Prepared(
             layout=layout,
             program=program,
             style=chosen,
-            points=np.vstack([ink.points for ink in inks]).astype(np.float64),
-            leaf=leaf,
+            x=np.concatenate([ink.points[:, 0] for ink in inks]).astype(np.float64),
+            y=np.concatenate([ink.points[:, 1] for ink in inks]).astype(np.float64),
+            leaf=np.repeat(np.arange(len(inks)), lengths),
             stroke=np.repeat(np.arange(len(lines)), [b - a for a, b, *_ in lines]),
             before=np.concatenate(before),
             after=np.concatenate(after),
             weight=np.concatenate([ink.weight for ink in inks]).astype(np.float64),
             contour=np.repeat([ink.contour for ink in inks], lengths),
             any_contour=any(ink.contour for ink in inks),
-            lines=lines,
-            ends=np.array([(a, b - 1) for a, b, *_ in lines]),
-            rows=np.array([ink.rows for ink in inks]),
-            columns=np.array([ink.columns for ink in inks]),
+            strokes=len(lines),
+            starts=np.array([a for a, *_ in lines]),
+            stops=np.array([line[1] - 1 for line in lines]),
+            order=order,
+            polygons=polygons,
+            leaf_first=leaf_first,
+            rows=np.array([ink.rows for ink in inks]) + 0.3,
+            columns=np.array([ink.columns for ink in inks]) + 0.3,
             natural=np.array([ink.natural for ink in inks]),
             part=tuple(node.part for node in program.leaves),
         )
@@ -180,94 +204,128 @@ class Engine:
             MissingFormError, MissingOutlineError, NotFoundError: as :meth:`prepare`.
         """
         p = self.prepare(spec.notation, spec.style, spec.forms, spec.columns)
-        rng = np.random.Generator(np.random.PCG64(spec.seed))
-        noise = (rng.standard_normal(p.program.numbers) * spec.jitter).tolist() if spec.jitter else ()
-        boxes = np.array(self.composer.run(p.program, prints=spec.prints, noise=noise, loose=spec.looseness))
-        tall = p.program.root.height
+        rng = np.random.Generator(np.random.Philox(key=spec.seed))
+        numbers = p.program.numbers
+        random = rng.standard_normal(numbers + 3 * p.strokes) if spec.jitter or spec.shift or spec.uneven else None
+        noise = (random[:numbers] * spec.jitter).tolist() if random is not None and spec.jitter else ()
+        boxes = np.array(self.composer.run(p.program, prints=spec.prints, noise=noise, loose=spec.looseness)).T
         widest = 1.35 if len(p.part) > 1 else 3.0
-        aspect = min(widest, max(0.5, spec.aspect / tall))
-        boxes[:, 0::2] *= aspect
-        size = np.maximum(boxes[:, 2:] - boxes[:, :2], 0.02)
-        at = boxes[:, :2][p.leaf] + p.points * size[p.leaf]
-        em = (aspect) ** 0.5
-        if spec.shift:
-            at += (rng.standard_normal((len(p.lines), 2)) * (spec.shift * em))[p.stroke]
+        aspect = min(widest, max(0.5, spec.aspect / p.program.root.height))
+        em = aspect**0.5
+        left, top = boxes[0] * aspect, boxes[1]
+        width = np.maximum((boxes[2] - boxes[0]) * aspect, 0.02)
+        height = np.maximum(boxes[3] - top, 0.02)
+        x = left.take(p.leaf) + p.x * width.take(p.leaf)
+        y = top.take(p.leaf) + p.y * height.take(p.leaf)
+        if spec.shift and random is not None:
+            moved = random[numbers : numbers + 2 * p.strokes] * (spec.shift * em)
+            x += moved[: p.strokes].take(p.stroke)
+            y += moved[p.strokes :].take(p.stroke)
         if spec.wobble:
-            wave = rng.random((3, 3))
-            phase = at @ (14.0 * (wave[:, :2] - 0.5)).T + 6.283 * wave[:, 2]
-            at[:, 0] += np.sin(phase).sum(1) * (spec.wobble * em)
-            at[:, 1] += np.cos(phase * 1.3).sum(1) * (spec.wobble * em)
+            wave = rng.random(6).tolist()
+            for i in (0, 3):
+                phase = x * (12 * wave[i] - 6) + y * (12 * wave[i + 1] - 6) + 6.2832 * wave[i + 2]
+                x += np.sin(phase) * (spec.wobble * em)
+                y += np.cos(phase) * (spec.wobble * em)
         if spec.slant or spec.turn:
-            angle = np.radians(spec.turn)
-            c, s = np.cos(angle), np.sin(angle)
-            at = at @ np.array([[c, s], [-spec.slant - s, c]])
-        # weight: heavier slots keep nearly the weight of the whole, dense slots give way
-        root = np.sqrt(size[:, 0] * size[:, 1])
+            c, s = math.cos(math.radians(spec.turn)), math.sin(math.radians(spec.turn))
+            x, y = x * c - y * (spec.slant + s), x * s + y * c
         whole = p.style.weight * spec.weight * em
-        room = 0.58 * np.minimum(size[:, 1] / (p.rows + 0.3), size[:, 0] / (p.columns + 0.3))
-        room = np.maximum(room, 0.45 * whole)
-        wanted = np.minimum(whole * np.minimum(1.0, (root / em)) ** 0.2, room)
-        half = 0.5 * wanted[p.leaf]
-        if p.any_contour:
-            fill = 0.5 * (wanted - p.natural * root)
-            fill = np.clip(fill, -0.3 * p.natural * root, 0.6 * wanted)[p.leaf]
-            half = np.where(p.contour, -p.weight * fill, half * p.weight)
-        else:
-            half = half * p.weight
-        if spec.uneven:
-            half *= np.exp(rng.standard_normal(len(p.lines)) * spec.uneven)[p.stroke]
+        half = self._half_widths(p, width, height, whole, em)
+        if spec.uneven and random is not None:
+            half *= np.exp(random[numbers + 2 * p.strokes :] * spec.uneven).take(p.stroke)
         if spec.rough:
             grain = rng.standard_normal(len(half)) * spec.rough
-            half = (
-                np.where(p.contour, half + grain * 0.15 * whole, half * (1 + grain))
-                if p.any_contour
-                else half * (1 + grain)
-            )
-        # fit into the frame
-        border = np.where(p.contour, np.maximum(0, np.abs(half)), half) if p.any_contour else half
-        low = (at - border[:, None]).min(0)
-        high = (at + border[:, None]).max(0)
-        extent = high - low
-        native = spec.resolution or spec.size
-        left, top, right, bottom = spec.margins
-        longer = float(extent.max())
-        full = extent + longer * np.array([left + right, top + bottom])
-        scale = native / float(full.max())
-        if spec.frame == "square":
-            width = height = native
-            corner = (native - full * scale) / 2
-        else:
-            width, height = (max(4, round(float(v) * scale)) for v in full)
-            corner = np.zeros(2)
-        at = (at - low) * scale + corner + longer * scale * np.array([left, top])
-        half = half * scale
-        return Geometry(width, height, _polygons(p, at, half), float(whole * scale), spec.size / native, p)
+            rough = half * (1 + grain)
+            half = np.where(p.contour, half + grain * 0.15 * whole, rough) if p.any_contour else rough
+        outline = _outline(p, x, y, half)
+        return _framed(spec, p, outline, whole, rng)
+
+    @staticmethod
+    def _half_widths(p: Prepared, width: np.ndarray, height: np.ndarray, whole: float, em: float) -> np.ndarray:
+        """Half stroke widths at all points: small slots keep nearly the weight of the whole, dense ones give way."""
+        root = np.sqrt(width * height)
+        room = np.maximum(0.58 * np.minimum(height / p.rows, width / p.columns), 0.45 * whole)
+        wanted = np.minimum(whole * np.minimum(1.0, root / em) ** 0.2, room)
+        half = p.weight * (0.5 * wanted).take(p.leaf)
+        if p.any_contour:
+            own = p.natural * root
+            fill = np.clip(0.5 * (wanted - own), -0.3 * own, 0.6 * wanted)
+            half = np.where(p.contour, -p.weight * fill.take(p.leaf), half)
+        return half
 
 
-def _polygons(p: Prepared, at: np.ndarray, half: np.ndarray) -> list[tuple[int, list[tuple[np.ndarray, bool]]]]:
-    along = at[p.after] - at[p.before]
-    length = np.sqrt((along * along).sum(1))
-    along /= np.maximum(length, 1e-6)[:, None]
-    normal = np.empty_like(along)
-    normal[:, 0], normal[:, 1] = -along[:, 1], along[:, 0]
-    # a mitre keeps the weight in corners
-    first = at - at[p.before]
-    miss = np.abs((first * normal).sum(1)) / np.maximum(np.sqrt((first * first).sum(1)), 1e-6)
-    mitre = 1.0 / np.sqrt(np.maximum(0.45, 1.0 - miss * miss))
-    side = normal * (half * mitre)[:, None]
-    one, other = at + side, at - side
-    cap = p.style.brush.cap
-    starts, stops = p.ends[:, 0], p.ends[:, 1]
-    head = at[starts] - along[starts] * (half[starts] * cap)[:, None]
-    tail = at[stops] + along[stops] * (half[stops] * cap)[:, None]
-    out: list[tuple[int, list[tuple[np.ndarray, bool]]]] = [(part, []) for part in p.part]
-    for i, (a, b, leaf, contour, hole) in enumerate(p.lines):
+def _framed(spec: Spec, p: Prepared, outline: np.ndarray, whole: float, rng: np.random.Generator) -> Geometry:
+    """Scale and move the outline ``(2, N)`` into the frame of the picture."""
+    x, y = outline
+    x0, y0 = float(x.min()), float(y.min())
+    wide, tall = float(x.max()) - x0, float(y.max()) - y0
+    native = spec.resolution or spec.size
+    left, top, right, bottom = spec.margins
+    longer = max(wide, tall)
+    wide, tall = wide + longer * (left + right), tall + longer * (top + bottom)
+    scale = native / max(wide, tall)
+    if spec.frame == "square":
+        width = height = native
+        dx, dy = (native - wide * scale) / 2, (native - tall * scale) / 2
+    else:
+        width, height = max(4, round(wide * scale)), max(4, round(tall * scale))
+        dx = dy = 0.0
+    outline *= scale
+    x += dx + (longer * left - x0) * scale
+    y += dy + (longer * top - y0) * scale
+    return Geometry(width, height, outline, whole * scale, spec.size / native, p, rng)
+
+
+def _walk(
+    lines: list[tuple[int, int, int, bool, bool]], total: int
+) -> tuple[np.ndarray, list[tuple[int, int, int, bool]], np.ndarray]:
+    """The order in which polygons visit the two sides of the lines and their ends."""
+    order: list[np.ndarray] = []
+    polygons = []
+    firsts: list[int] = []
+    at = 0
+    for i, (a, b, leaf, contour, hole) in enumerate(lines):
         if contour:
-            polygon = one[a:b]
+            walk = np.arange(a, b)
         else:
-            polygon = np.concatenate([head[i : i + 1], one[a:b], tail[i : i + 1], other[a:b][::-1]])
-        out[leaf][1].append((polygon, hole))
-    return out
+            walk = np.concatenate(
+                [[2 * total + i], np.arange(a, b), [2 * total + len(lines) + i], total + np.arange(b - 1, a - 1, -1)]
+            )
+        if len(firsts) <= leaf:
+            firsts.append(at)
+        order.append(walk)
+        polygons.append((at, at + len(walk), leaf, hole))
+        at += len(walk)
+    return np.concatenate(order), polygons, np.array(firsts)
+
+
+def _outline(p: Prepared, x: np.ndarray, y: np.ndarray, half: np.ndarray) -> np.ndarray:
+    """All polygons ``(2, N)``, one after the other: centre lines widened to both sides, contours moved outwards."""
+    bx, by = x.take(p.before), y.take(p.before)
+    ax, ay = x.take(p.after) - bx, y.take(p.after) - by
+    length = 1.0 / np.sqrt(np.maximum(ax * ax + ay * ay, 1e-18))
+    ax *= length
+    ay *= length
+    bx, by = x - bx, y - by
+    # a mitre keeps the weight in corners
+    miss = by * ax - bx * ay
+    miss *= miss
+    miss /= np.maximum(bx * bx + by * by, 1e-12)
+    reach = half / np.sqrt(np.maximum(0.45, 1.0 - miss))
+    sx, sy = -ay * reach, ax * reach
+    cap = half * p.style.brush.cap
+    ax *= cap
+    ay *= cap
+    first, last = p.starts, p.stops
+    points = np.empty((2, 2 * len(x) + 2 * p.strokes))
+    n, m = len(x), 2 * len(x) + p.strokes
+    for row, v, s, a in ((points[0], x, sx, ax), (points[1], y, sy, ay)):
+        np.add(v, s, out=row[:n])
+        np.subtract(v, s, out=row[n : 2 * n])
+        np.subtract(v.take(first), a.take(first), out=row[2 * n : m])
+        np.add(v.take(last), a.take(last), out=row[m:])
+    return points.take(p.order, axis=1)
 
 
 @cache

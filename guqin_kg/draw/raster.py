@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -62,6 +62,11 @@ def _bank() -> tuple[np.ndarray, np.ndarray]:
     return white, (soft / soft.std()).astype(np.float32)
 
 
+@lru_cache(maxsize=512)
+def _ramp(length: int) -> np.ndarray:
+    return np.linspace(-1, 1, length, dtype=np.float32)
+
+
 def _patch(bank: np.ndarray, x: int, y: int, height: int, width: int) -> np.ndarray:
     if height > _BANK or width > _BANK:
         bank = np.tile(bank, (1 + height // _BANK, 1 + width // _BANK))
@@ -90,21 +95,36 @@ def cover(geometry: Geometry, spec: Spec, only: frozenset[int] | None = None) ->
         fine = _patch(_bank()[0], spec.seed >> 3, spec.seed >> 11, height, width)
         cut = float(-1.9 + 2.2 * spec.breaks)
         worn = np.clip((soft + 0.35 * fine - cut) * 2.2, 0, 1)
-    for part, polygons in geometry.leaves:
-        if only is not None and part not in only:
+    p = geometry.prepared
+    left_of, top_of = (np.minimum.reduceat(v, p.leaf_first).tolist() for v in geometry.points)
+    right_of, bottom_of = (np.maximum.reduceat(v, p.leaf_first).tolist() for v in geometry.points)
+    # all leaves side by side on one sheet: each is inked alone, and the sheet is scaled down once
+    places: list[tuple[int, int, int, int, int]] = []
+    sheet_width = sheet_height = 1
+    for leaf, part in enumerate(p.part):
+        x0, y0, x1, y1 = (
+            int(left_of[leaf]) - 2,
+            int(top_of[leaf]) - 2,
+            int(right_of[leaf]) + 2,
+            int(bottom_of[leaf]) + 2,
+        )
+        if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height or (only is not None and part not in only):
+            x1 = x0
+        places.append((x0, y0, x1, y1, sheet_width))
+        if x1 > x0:
+            sheet_width += x1 - x0
+            sheet_height = max(sheet_height, y1 - y0)
+    layer = Image.new("L", (sheet_width * factor, sheet_height * factor))
+    pen = ImageDraw.Draw(layer)
+    _ink(pen, geometry, places, factor)
+    sheet = np.asarray(layer.reduce(factor))
+    for part, (x0, y0, x1, y1, left) in zip(p.part, places, strict=True):
+        if x1 == x0:
             continue
-        low = np.min([p.min(0) for p, _ in polygons], axis=0)
-        high = np.max([p.max(0) for p, _ in polygons], axis=0)
-        x0, y0 = max(0, int(low[0]) - 1), max(0, int(low[1]) - 1)
-        x1, y1 = min(width, int(high[0]) + 2), min(height, int(high[1]) + 2)
-        if x1 <= x0 or y1 <= y0:
-            continue
-        layer = Image.new("L", ((x1 - x0) * factor, (y1 - y0) * factor))
-        pen = ImageDraw.Draw(layer)
-        shift = np.array([x0 * factor + 0.5, y0 * factor + 0.5])
-        for polygon, hole in polygons:
-            pen.polygon((polygon * factor - shift).ravel().tolist(), fill=0 if hole else 255)
-        ink = np.asarray(layer.reduce(factor))
+        cut_x, cut_y = max(0, -x0), max(0, -y0)
+        x0, y0, left = x0 + cut_x, y0 + cut_y, left + cut_x
+        x1, y1 = min(x1, width), min(y1, height)
+        ink = sheet[cut_y : cut_y + y1 - y0, left : left + x1 - x0]
         if worn is not None:
             ink = (ink * worn[y0:y1, x0:x1]).astype(np.uint8)
         target = full[y0:y1, x0:x1]
@@ -118,6 +138,22 @@ def cover(geometry: Geometry, spec: Spec, only: frozenset[int] | None = None) ->
                 e[2], e[3] = max(e[2], x0 + across[-1] + 1), max(e[3], y0 + down[-1] + 1)
     boxes = np.array([(a, b, c - a, d - b) if c > a else (0, 0, 0, 0) for a, b, c, d in edges], float)
     return full, boxes.reshape(-1, 4)
+
+
+def _ink(
+    pen: ImageDraw.ImageDraw, geometry: Geometry, places: list[tuple[int, int, int, int, int]], factor: int
+) -> None:
+    """Fill the polygons of each leaf at its place on the sheet."""
+    p = geometry.prepared
+    table = np.array(places)
+    points = geometry.points * factor
+    per_leaf = np.diff(np.append(p.leaf_first, points.shape[1]))
+    points[0] += np.repeat((table[:, 4] - table[:, 0]) * factor - 0.5, per_leaf)
+    points[1] -= np.repeat(table[:, 1] * factor + 0.5, per_leaf)
+    flat = points.T.ravel().tolist()
+    for first, last, leaf, hole in p.polygons:
+        if places[leaf][2] > places[leaf][0]:
+            pen.polygon(flat[2 * first : 2 * last], fill=0 if hole else 255)
 
 
 def _intrude(ink: np.ndarray, spec: Spec, rng: np.random.Generator) -> np.ndarray:
@@ -195,7 +231,8 @@ def draw_spec(spec: Spec, engine: Engine | None = None) -> Drawing:
 
 
 def _finish(ink: np.ndarray, geometry: Geometry, spec: Spec) -> np.ndarray:
-    rng = np.random.Generator(np.random.PCG64(spec.seed ^ 0x5EED5EED))
+    """Everything that is not the glyph's own ink: neighbours, blur, paper, grain, compression, scaling."""
+    rng = geometry.rng
     height, width = ink.shape
     if spec.neighbours or spec.dot or spec.rule:
         ink = _intrude(ink, spec, rng)
@@ -204,33 +241,43 @@ def _finish(ink: np.ndarray, geometry: Geometry, spec: Spec) -> np.ndarray:
     if spec.ink == 0 and spec.paper == 255 and not (spec.grain or spec.shade or spec.bleed or spec.seal):
         pixels = 255 - ink
     else:
-        x, y = (int(v) for v in rng.integers(0, _BANK, 2))
-        paper = np.full((height, width), float(spec.paper), np.float32)
-        if spec.shade:
-            paper += spec.shade * 0.5 * _patch(_bank()[1], y, x, height, width)
-            slope = rng.random(2) - 0.5
-            paper += spec.shade * (
-                slope[0] * np.linspace(-1, 1, width)[None] + slope[1] * np.linspace(-1, 1, height)[:, None]
-            )
-        if spec.bleed:
-            back = np.roll(ink[:, ::-1], tuple(int(v) for v in rng.integers(-6, 7, 2)), axis=(0, 1))
-            back = np.asarray(Image.fromarray(np.ascontiguousarray(back)).filter(ImageFilter.GaussianBlur(1.2)))
-            paper *= 1 - spec.bleed * back / 255.0
-        if spec.seal:
-            paper = _seal(paper, spec.seal, rng)
-        share = ink.astype(np.float32) * (1 / 255)
-        grey = paper + share * (spec.ink - paper)
-        if spec.grain:
-            grey += spec.grain * _patch(_bank()[0], x, y, height, width)
-        pixels = np.clip(grey, 0, 255).astype(np.uint8)
+        pixels = _on_paper(ink, spec, rng)
+    if not spec.jpeg and geometry.scale == 1:
+        return pixels
+    image = Image.fromarray(pixels)
     if spec.jpeg:
         buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "JPEG", quality=spec.jpeg)
-        pixels = np.asarray(Image.open(buffer))
+        image.save(buffer, "JPEG", quality=spec.jpeg)
+        image = Image.open(buffer)
     if geometry.scale != 1:
         size = (spec.size, spec.size)
         if spec.frame != "square":
             longer = max(width, height)
             size = (max(4, round(width * spec.size / longer)), max(4, round(height * spec.size / longer)))
-        pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
-    return pixels
+        image = image.resize(size, Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
+def _on_paper(ink: np.ndarray, spec: Spec, rng: np.random.Generator) -> np.ndarray:
+    height, width = ink.shape
+    x, y = rng.integers(0, _BANK, 2).tolist()
+    paper: np.ndarray | float = float(spec.paper)
+    if spec.shade:
+        across, down = ((rng.random(2) - 0.5) * spec.shade).tolist()
+        paper = _patch(_bank()[1], y, x, height, width) * np.float32(0.5 * spec.shade)
+        paper += _ramp(width) * np.float32(across) + np.float32(spec.paper)
+        paper += _ramp(height)[:, None] * np.float32(down)
+    if spec.bleed:
+        back = np.roll(ink[:, ::-1], tuple(rng.integers(-6, 7, 2).tolist()), axis=(0, 1))
+        back = np.asarray(Image.fromarray(np.ascontiguousarray(back)).filter(ImageFilter.GaussianBlur(1.2)))
+        paper = paper * (1 - np.float32(spec.bleed / 255) * back)
+    if spec.seal:
+        paper = _seal(paper + np.zeros((height, width), np.float32), spec.seal, rng)
+    grey = ink * np.float32(1 / 255)
+    grey *= np.float32(spec.ink) - paper
+    grey += paper
+    if spec.grain:
+        grey += np.float32(spec.grain) * _patch(_bank()[0], x, y, height, width)
+    np.maximum(grey, 0, out=grey)
+    np.minimum(grey, 255, out=grey)
+    return grey.astype(np.uint8)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from guqin_kg.draw.styles import STYLES, style
 from guqin_kg.errors import DataError, UsageError
@@ -163,28 +163,25 @@ def sample_spec(
     check_size(size)
     for name in styles or ():
         style(name)
-    rng = np.random.Generator(np.random.PCG64(seed & 0xFFFFFFFFFFFFFFFF))
-    u = rng.random(48).tolist()
-    n = rng.standard_normal(24).tolist()
-    at = iter(u)
-    normal = iter(n)
+    rng = random.Random(seed)
+    uniform, normal = rng.random, rng.gauss
 
     def span(low: float, high: float) -> float:
-        return round(low + (high - low) * next(at), 4)
+        return round(low + (high - low) * uniform(), 4)
 
     def chance(p: float) -> bool:
-        return next(at) < p
+        return uniform() < p
 
     if styles:
-        chosen = styles[min(len(styles) - 1, int(next(at) * len(styles)))]
+        chosen = styles[min(len(styles) - 1, int(uniform() * len(styles)))]
     else:
-        chosen, pick = _MIX[preset][-1][0], next(at)
+        chosen, pick = _MIX[preset][-1][0], uniform()
         for name, share in _MIX[preset]:
             if pick < share:
                 chosen = name
                 break
             pick -= share
-    draw_seed = int(rng.integers(0, 2**31))
+    draw_seed = rng.getrandbits(31)
     common: dict[str, Any] = {
         "notation": notation, "reading": reading, "style": chosen, "size": size, "seed": draw_seed, "frame": frame,
     }  # fmt: skip
@@ -193,48 +190,48 @@ def sample_spec(
     forms: list[tuple[str, int]] = []
     if form_counts and chance(0.3):
         for base, count in form_counts.items():
-            if count > 1 and next(at, 1.0) < 0.3:
-                forms.append((base, 1 + int(next(at, 0.0) * (count - 1))))
+            if count > 1 and uniform() < 0.3:
+                forms.append((base, 1 + int(uniform() * (count - 1))))
     shaky = STYLES[chosen].wobble
     common["forms"] = tuple(forms)
     common["columns"] = chance(0.75)
     if preset == "handwritten":
         return Spec(
             **common,
-            prints=span(0, 1), looseness=span(0.2, 2.2), jitter=span(0.5, 1.5), aspect=round(np.exp(0.14 * next(normal)), 4),
-            weight=round(np.exp(0.25 * next(normal)), 4), uneven=span(0.03, 0.25), wobble=span(0.004, 0.010 + 0.012 * shaky),
-            shift=span(0.005, 0.022), slant=round(0.09 * next(normal), 4), turn=round(2.2 * next(normal), 3),
-            margins=_margins(next(at), next(at), next(at), next(at), 0.0, 0.14),
+            prints=span(0, 1), looseness=span(0.2, 2.2), jitter=span(0.5, 1.5), aspect=round(math.exp(0.14 * normal()), 4),
+            weight=round(math.exp(0.25 * normal()), 4), uneven=span(0.03, 0.25), wobble=span(0.004, 0.010 + 0.012 * shaky),
+            shift=span(0.005, 0.022), slant=round(0.09 * normal(), 4), turn=round(2.2 * normal(), 3),
+            margins=_margins(uniform(), uniform(), uniform(), uniform(), 0.0, 0.14),
             breaks=span(0.05, 0.2) if chance(0.15) else 0.0, rough=span(0.0, 0.2),
-            resolution=_resolution(size, span(28, 110), next(at) > 0.55),
+            resolution=_resolution(size, span(28, 110), uniform() > 0.55),
             blur=span(0.2, 0.8), ink=int(span(0, 90)), paper=int(span(215, 255)), shade=span(0, 14), grain=span(0, 7),
-            bleed=0.0, neighbours=_sides(next(at), 0.08), dot=chance(0.04), jpeg=int(span(40, 92)) if chance(0.4) else 0,
+            bleed=0.0, neighbours=_sides(uniform(), 0.08), dot=chance(0.04), jpeg=int(span(40, 92)) if chance(0.4) else 0,
         )  # fmt: skip
     if preset == "print":
         return Spec(
             **common,
             prints=span(0.3, 1.0), looseness=span(-0.8, 1.4), jitter=span(0.5, 1.35),
-            aspect=round(np.exp(0.10 * next(normal)), 4),
-            weight=round(np.exp(0.18 * next(normal)), 4), uneven=span(0.02, 0.2), wobble=span(0.002, 0.009 + 0.006 * shaky),
-            shift=span(0.003, 0.018), slant=round(0.045 * next(normal) - 0.01, 4), turn=round(1.3 * next(normal), 3),
-            margins=_margins(next(at), next(at), next(at), next(at), -0.035, 0.12),
+            aspect=round(math.exp(0.10 * normal()), 4),
+            weight=round(math.exp(0.18 * normal()), 4), uneven=span(0.02, 0.2), wobble=span(0.002, 0.009 + 0.006 * shaky),
+            shift=span(0.003, 0.018), slant=round(0.045 * normal() - 0.01, 4), turn=round(1.3 * normal(), 3),
+            margins=_margins(uniform(), uniform(), uniform(), uniform(), -0.035, 0.12),
             breaks=span(0.02, 0.25) if chance(0.3) else 0.0, rough=span(0.05, 0.3),
             resolution=_resolution(size, span(24, 84), True),
             blur=span(0.3, 0.75), ink=int(span(0, 50)), paper=int(span(222, 255)), shade=span(0, 9), grain=span(0, 8),
-            bleed=span(0.03, 0.14) if chance(0.15) else 0.0, neighbours=_sides(next(at), 0.2), dot=chance(0.08),
+            bleed=span(0.03, 0.14) if chance(0.15) else 0.0, neighbours=_sides(uniform(), 0.2), dot=chance(0.08),
             seal=span(0.1, 0.35) if chance(0.03) else 0.0, rule="lr"[int(chance(0.5))] if chance(0.05) else "",
             jpeg=int(span(35, 90)) if chance(0.5) else 0,
         )  # fmt: skip
     return Spec(
         **common,
-        prints=span(0, 1.0), looseness=span(-0.6, 1.6), jitter=span(0.4, 1.3), aspect=round(np.exp(0.13 * next(normal)), 4),
-        weight=round(np.exp(0.22 * next(normal)), 4), uneven=span(0.02, 0.2), wobble=span(0.002, 0.01 + 0.008 * shaky),
-        shift=span(0.003, 0.016), slant=round(0.08 * next(normal), 4), turn=round(3.0 * next(normal), 3),
-        margins=_margins(next(at), next(at), next(at), next(at), -0.03, 0.2),
+        prints=span(0, 1.0), looseness=span(-0.6, 1.6), jitter=span(0.4, 1.3), aspect=round(math.exp(0.13 * normal()), 4),
+        weight=round(math.exp(0.22 * normal()), 4), uneven=span(0.02, 0.2), wobble=span(0.002, 0.01 + 0.008 * shaky),
+        shift=span(0.003, 0.016), slant=round(0.08 * normal(), 4), turn=round(3.0 * normal(), 3),
+        margins=_margins(uniform(), uniform(), uniform(), uniform(), -0.03, 0.2),
         breaks=span(0.02, 0.3) if chance(0.25) else 0.0, rough=span(0.0, 0.25),
         resolution=_resolution(size, span(22, 96), True),
         blur=span(0.4, 1.2), ink=int(span(10, 110)), paper=int(span(150, 250)), shade=span(4, 40), grain=span(2, 14),
-        bleed=span(0.05, 0.3) if chance(0.25) else 0.0, neighbours=_sides(next(at), 0.25), dot=chance(0.06),
+        bleed=span(0.05, 0.3) if chance(0.25) else 0.0, neighbours=_sides(uniform(), 0.25), dot=chance(0.06),
         seal=span(0.15, 0.5) if chance(0.06) else 0.0, rule="lr"[int(chance(0.5))] if chance(0.08) else "",
         jpeg=int(span(15, 80)) if chance(0.75) else 0,
     )  # fmt: skip
