@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,9 +165,8 @@ def _print_tunings(grammar: Grammar, fmt: str) -> None:
 
 @click.command()
 @click.argument("readings", nargs=-1, required=True, metavar="READING …")
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="WAV or MIDI file to write."
-)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="WAV or MIDI file to write: one phrase.")
+@click.option("--each", type=click.Path(path_type=Path, file_okay=False), help="Folder: one WAV a reading, each alone.")
 @click.option("--tempo", type=float, default=60.0, show_default=True, help="Beats a minute.")
 @click.option("--strings", "material", help="String material of the graph: silk (default) or steel.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same bytes.")
@@ -175,7 +175,8 @@ def _print_tunings(grammar: Grammar, fmt: str) -> None:
 @workspace_option()
 def play(
     readings: tuple[str, ...],
-    out: Path,
+    out: Path | None,
+    each: Path | None,
     tempo: float,
     material: str | None,
     seed: int,
@@ -188,21 +189,32 @@ def play(
 ) -> None:
     """Sound notations: one, or several as a phrase in which fields are carried from one to the next.
 
+    With --each every reading is sounded alone into a file of its own, for models that listen; "-" reads one notation a
+    line from standard input.
+
     \b
     Examples:
       guqin play 大九绰勾四 --out note.wav
       guqin play 散挑七 名十勾五 上九 吟 撮大七七散四 --out phrase.wav --tempo 72
       guqin play 泛起 大七勾二 挑七 泛止 --strings steel --out harmonics.wav
+      cat names.txt | guqin play - --each sounds
     """
     from guqin_kg.score.context import interpret
     from guqin_kg.score.read import Row, Score
 
-    _check_out(out, (".wav", ".mid", ".midi"))
+    if (out is None) == (each is None):
+        raise UsageError("give --out FILE or --each DIR", hint="guqin play 大九勾四 --out note.wav")
+    if readings == ("-",):
+        readings = tuple(line.strip() for line in sys.stdin if line.strip())
     grammar = workspace_grammar(workspace)
+    settings: dict[str, Any] = {"tuning": tuning, "tradition": tradition, "temperament": temperament, "a4": a4}
+    if each is not None:
+        _play_each(readings, each, grammar, material, seed, fmt, settings)
+        return
+    assert out is not None
+    _check_out(out, (".wav", ".mid", ".midi"))
     rows = tuple(Row(n, str(n), main=text) for n, text in enumerate(readings, 1))
-    found = interpret(
-        Score("readings", rows), grammar, tuning=tuning, tradition=tradition, temperament=temperament, a4=a4
-    )
+    found = interpret(Score("readings", rows), grammar, **settings)
     bad = [e for e in found.events if e.notation is None]
     if bad:
         raise ReadingError(f"{bad[0].text}: {bad[0].error}", hint="nothing was written")
@@ -217,6 +229,30 @@ def play(
         echo_json({**said, "events": [e.to_json(found.strings) for e in found.events]})
     else:
         click.echo(f"{out}: " + ", ".join(f"{k} {v}" for k, v in said.items() if k != "out"))
+
+
+def _play_each(
+    readings: tuple[str, ...],
+    folder: Path,
+    grammar: Grammar,
+    material: str | None,
+    seed: int,
+    fmt: str,
+    settings: dict[str, Any],
+) -> None:
+    """One WAV a reading; what has no pitch of its own is named and left out."""
+    from guqin_kg.score.export import write_each
+
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = list(write_each(readings, folder, grammar, strings=material, seed=seed, **settings))
+    skipped = [row for row in rows if "error" in row]
+    for row in skipped:
+        talk(f"{row['reading']}: {row['error']}")
+    if fmt == "json":
+        echo_json(rows)
+    else:
+        click.echo(f"{len(rows) - len(skipped)} files in {folder}, {len(skipped)} without a sound of their own")
+    leave(1 if any(row.get("unread") for row in rows) else 0)
 
 
 def _check_out(out: Path, kinds: tuple[str, ...]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guqin_kg.errors import DataError, MissingExtraError, UsageError
-from guqin_kg.score.context import Event, Interpretation
+from guqin_kg.inventory import local
+from guqin_kg.score.context import Event, Interpretation, interpret
+from guqin_kg.score.read import Row, Score
 from guqin_kg.sound.performance import materials
 from guqin_kg.sound.phrase import Timed, Voice, arrange, render, voices
 from guqin_kg.sound.synth import Material, cents_curve
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from guqin_kg.inventory import Inventory
+    from guqin_kg.notation.grammar import Grammar
 
 _BEND_RANGE = 24  # semitones
 _PROGRAM = 107  # the plucked zither of General MIDI
@@ -240,9 +242,47 @@ def _element(m21: Any, group: Sequence[tuple[int, float, bool]]) -> Any:
     return notes[0] if len(notes) == 1 else m21.chord.Chord(notes)
 
 
-def single(found: Interpretation, index: int) -> Interpretation:
-    """One event of a score as a score of its own (with the context it was read in)."""
-    return replace(found, order=[index])
+def write_each(
+    readings: Iterable[str],
+    folder: Path,
+    grammar: Grammar,
+    *,
+    strings: str | None = None,
+    seed: int = 0,
+    **settings: Any,
+) -> Iterator[dict[str, Any]]:
+    """Sound each reading alone into ``folder``, one WAV named after its IRI.
+
+    Args:
+        readings: notations.
+        folder: where the files go.
+        grammar: of the graph.
+        strings: material; seed: same seed, same bytes.
+        **settings: tuning, tradition, temperament, a4 as in :func:`guqin_kg.score.context.interpret`.
+
+    Yields:
+        ``{"reading", "iri", "file", "seconds"}``, or with ``error`` where it cannot be read (``unread``) or has no
+        pitch of its own.
+    """
+    from guqin_kg.notation.iri import notation_iri
+    from guqin_kg.sound.wav import RATE, write_wav
+
+    for reading in readings:
+        found = interpret(Score("readings", (Row(1, "1", main=reading),)), grammar, **settings)
+        if any(event.notation is None for event in found.events):
+            yield {"reading": reading, "unread": True, "error": found.events[0].error or "cannot be read"}
+            continue
+        try:
+            samples = audio(found, grammar.inventory, strings=strings, seed=seed)
+        except DataError as error:
+            yield {"reading": reading, "error": error.message}
+            continue
+        first = found.events[0].notation
+        assert first is not None
+        iri = notation_iri(first, grammar)
+        path = folder / f"{local(iri)}.wav"
+        write_wav(path, samples)
+        yield {"reading": reading, "iri": iri, "file": path.name, "seconds": round(len(samples) / RATE, 2)}
 
 
 def _write(path: Path, data: bytes) -> None:
