@@ -87,10 +87,18 @@ def draw_image(notation: Notation, preset: str, seed: int, height: int, width: i
 
 def sound_frames(reading: str, towers: Towers) -> Array:
     """Log-mel frames ``(frames, mels)`` of what the reading sounds, mean 0 and variance 1."""
-    from guqin_kg.kg import KnowledgeGraph
+    from scipy.signal import resample_poly
 
-    samples = KnowledgeGraph.packaged().sound_of(reading, rate=_RATE)
-    return log_mel(samples, towers.frames, towers.mels)
+    from guqin_kg.notation.grammar import default_grammar
+    from guqin_kg.score.context import interpret
+    from guqin_kg.score.export import audio
+    from guqin_kg.score.read import Row, Score
+    from guqin_kg.sound.wav import RATE
+
+    grammar = default_grammar()
+    found = interpret(Score("readings", (Row(1, "1", main=reading),)), grammar)
+    samples = audio(found, grammar.inventory)
+    return log_mel(resample_poly(samples, _RATE, RATE), towers.frames, towers.mels)
 
 
 def log_mel(samples: Array, frames: int, mels: int, rate: int = _RATE, window: int = 1024, hop: int = 512) -> Array:

@@ -1,0 +1,274 @@
+"""The facade: everything the commands do, as methods of one object.
+
+    from guqin_kg import KnowledgeGraph
+
+    kg = KnowledgeGraph.open()
+    kg.notation("…").strings
+    kg.query("components-of", notation="…").rows
+    print(kg.explain("…", lang="en"))
+
+Each command is a thin face of one of these methods; heavy parts are imported when first used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from guqin_kg.errors import NotFoundError, UsageError
+from guqin_kg.model import Notation
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from guqin_kg.draw import Drawing
+    from guqin_kg.graph.build import BuildReport
+    from guqin_kg.graph.edit import EditReport
+    from guqin_kg.graph.workspace import Workspace
+    from guqin_kg.inventory import Inventory
+    from guqin_kg.notation.grammar import Grammar
+    from guqin_kg.query.results import QueryResult
+    from guqin_kg.query.session import GraphSession
+    from guqin_kg.score.context import Interpretation
+    from guqin_kg.sound.pitch import PitchReport
+    from guqin_kg.validate.report import Report
+
+
+class KnowledgeGraph:
+    """An opened graph of the notation.
+
+    Args:
+        session: the opened store with its query library; :meth:`open` makes one.
+    """
+
+    def __init__(self, session: GraphSession) -> None:
+        self.session = session
+
+    @classmethod
+    def open(
+        cls,
+        workspace: str | Path | None = None,
+        *,
+        lexicon: str | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> KnowledgeGraph:
+        """Open a workspace's graph, building or updating its store first where its inputs changed.
+
+        Args:
+            workspace: folder; None means the nearest above the current folder, else the per-user one.
+            lexicon: ``none`` or ``full``; default what the workspace's settings say.
+            say: told when something takes a while.
+
+        Raises:
+            GuqinKGError: the workspace's Turtle is broken, or the store is locked by another process.
+        """
+        from guqin_kg.query.session import open_graph
+
+        return cls(open_graph(Path(workspace) if workspace is not None else None, say=say, lexicon=lexicon))
+
+    # -- what is there -------------------------------------------------------------------------------------------
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace this graph belongs to."""
+        return self.session.workspace
+
+    @property
+    def inventory(self) -> Inventory:
+        """The base notations as records."""
+        return self.session.inventory
+
+    @property
+    def grammar(self) -> Grammar:
+        """The reading rules, compiled."""
+        return self.session.grammar
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of the set of statements."""
+        return self.session.content_hash
+
+    # -- readings ------------------------------------------------------------------------------------------------
+
+    def notation(self, reading: str) -> Notation:
+        """Reading to structure.
+
+        Raises:
+            ReadingError: with the character index and the nearest valid reading.
+        """
+        from guqin_kg.notation.parse import parse
+
+        return parse(reading, self.grammar)
+
+    def parse(self, reading: str) -> dict[str, Any]:
+        """Reading to the contract's JSON object (structure, iri, components, ids), or its ``error``."""
+        from guqin_kg.notation.parse import parse_json
+
+        return parse_json(reading, self.grammar)
+
+    def iri(self, notation: str | Notation) -> str:
+        """The IRI of a notation: a function of its structure."""
+        from guqin_kg.notation.iri import notation_iri
+
+        return notation_iri(self._structure(notation), self.grammar)
+
+    def lexicon(self, **where: str) -> Iterator[Notation]:
+        """Every well-formed notation, lazily and in a fixed order; ``where`` restricts fields (``finger=…``)."""
+        from guqin_kg.notation.lexicon import Lexicon
+
+        return Lexicon(self.grammar).select(where or None)
+
+    def _structure(self, notation: str | Notation) -> Notation:
+        return self.notation(notation) if isinstance(notation, str) else notation
+
+    # -- questions -----------------------------------------------------------------------------------------------
+
+    def query(self, name: str, **params: Any) -> QueryResult:
+        """A library query with bound parameters; readings and names are understood as values."""
+        return self.session.query(name, params)
+
+    def sparql(self, text: str, *, timeout: float | None = None, max_rows: int | None = None) -> QueryResult:
+        """A query of one's own: it only reads, in a process that is stopped at the deadline."""
+        return self.session.query_text(text, timeout=timeout, max_rows=max_rows)
+
+    def explain(self, what: str, lang: str = "zh") -> str:
+        """A notation, base notation or IRI in words, from the graph, with its sources."""
+        from guqin_kg.explain import explain
+
+        return explain(self.session, what, lang=lang).text
+
+    # -- editing -------------------------------------------------------------------------------------------------
+
+    def validate(self) -> Report:
+        """SHACL over the whole graph."""
+        from guqin_kg.validate import validate_store
+
+        return validate_store(self.session.store)
+
+    def add(self, *readings: str, dry_run: bool = False) -> EditReport:
+        """Add notations: validated first, all or nothing. The graph is reopened at its new state."""
+        from guqin_kg.graph.edit import add_readings
+
+        return self._edited(add_readings(self.workspace, list(readings), dry_run=dry_run))
+
+    def add_file(self, path: str | Path, *, dry_run: bool = False) -> EditReport:
+        """Add the statements of a Turtle file: validated first, all or nothing."""
+        from guqin_kg.graph.edit import add_file
+
+        return self._edited(add_file(self.workspace, Path(path), dry_run=dry_run))
+
+    def remove(self, *readings: str, dry_run: bool = False) -> EditReport:
+        """Remove notations of one's own."""
+        from guqin_kg.graph.edit import remove_notations
+
+        return self._edited(remove_notations(self.workspace, list(readings), dry_run=dry_run))
+
+    def build(self, *, lexicon: str | None = None, force: bool = False) -> BuildReport:
+        """Bring the store up to date with the Turtle files, and reopen."""
+        from guqin_kg.graph.build import build
+        from guqin_kg.query.session import GraphSession
+
+        generation, report = build(self.workspace, lexicon=lexicon, force=force)
+        self._reopen(GraphSession(self.workspace, generation))
+        return report
+
+    def _edited(self, report: EditReport) -> EditReport:
+        from guqin_kg.query.session import open_graph
+
+        self._reopen(open_graph(self.workspace))
+        return report
+
+    def _reopen(self, session: GraphSession) -> None:
+        self.session = session
+        self.__dict__.pop("_recognisers", None)
+
+    # -- sound and picture ---------------------------------------------------------------------------------------
+
+    def pitch(self, reading: str | Notation, *, tuning: str | None = None, tradition: str | None = None) -> PitchReport:
+        """What a notation sounds, read alone."""
+        from guqin_kg.sound.pitch import pitch
+
+        return pitch(self._structure(reading), self.inventory, tuning=tuning, tradition=tradition)
+
+    def score(
+        self, source: Sequence[str] | str | Path, *, tuning: str | None = None, tradition: str | None = None
+    ) -> Interpretation:
+        """A sequence of readings (or a score file) interpreted in context."""
+        from guqin_kg.score.context import interpret
+        from guqin_kg.score.read import Row, Score, read_score
+
+        if isinstance(source, str | Path):
+            found = read_score(Path(source))
+        else:
+            found = Score("readings", tuple(Row(n, str(n), main=text) for n, text in enumerate(source, 1)))
+        return interpret(found, self.grammar, tuning=tuning, tradition=tradition)
+
+    def sound_of(self, *readings: str, tuning: str | None = None, seed: int = 0) -> np.ndarray:
+        """Readings as audio samples: float array ``(n,)`` in -1..1 at ``guqin_kg.sound.wav.RATE``, one phrase."""
+        from guqin_kg.score.export import audio
+
+        return audio(self.score(list(readings), tuning=tuning), self.inventory, seed=seed)
+
+    def draw(
+        self,
+        reading: str | Notation,
+        *,
+        style: str | None = None,
+        size: int = 224,
+        preset: str = "clean",
+        seed: int = 0,
+    ) -> Drawing:
+        """A picture with exact component boxes; same arguments, same bytes."""
+        from guqin_kg.draw import draw_spec, sample_spec
+
+        notation = self._structure(reading)
+        spec = sample_spec(notation, preset, seed, size=size, styles=[style] if style else None)
+        return draw_spec(spec, self._engine)
+
+    @cached_property
+    def _engine(self) -> Any:
+        from guqin_kg.draw.engine import Engine
+
+        return Engine(self.grammar)
+
+    # -- recognition ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _recognisers(self) -> dict[Any, Any]:
+        return {}
+
+    def recognize(
+        self,
+        images: Iterable[str | Path | np.ndarray] | str | Path,
+        *,
+        top: int = 5,
+        adapter: str | None = None,
+        lexicon: Sequence[str] | None = None,
+        sequence: bool = False,
+    ) -> list[dict[str, Any]]:
+        """Images to candidates over the whole grammar (or ``lexicon``), one object per image, in order."""
+        from guqin_kg.recognise.recogniser import Recogniser
+
+        key = (adapter, tuple(lexicon) if lexicon is not None else None)
+        if key not in self._recognisers:
+            self._recognisers[key] = Recogniser.open(
+                adapter=adapter, lexicon=lexicon, grammar=self.grammar, workspace=self.workspace.root
+            )
+        rows = [images] if isinstance(images, str | Path) else list(images)
+        if not rows:
+            raise UsageError("no image given", hint="kg.recognize(['crop.png'])")
+        found: list[dict[str, Any]] = self._recognisers[key].recognise(rows, top, sequence)
+        return found
+
+    def explain_image(self, image: str | Path, *, lang: str = "zh", adapter: str | None = None) -> str:
+        """Recognise one picture and explain what it is most likely to be.
+
+        Raises:
+            NotFoundError: the picture is no jianzi.
+        """
+        candidates = self.recognize([image], top=1, adapter=adapter)[0]["candidates"]
+        if not candidates:
+            raise NotFoundError("this picture is not recognised as a jianzi", code="not-a-jianzi")
+        return self.explain(candidates[0]["reading"], lang=lang)
