@@ -21,6 +21,7 @@ from guqin_kg.draw.spec import Spec
 from guqin_kg.draw.strokes import Brush
 from guqin_kg.draw.styles import Style, style
 from guqin_kg.model import Notation
+from guqin_kg.notation.components import parts
 from guqin_kg.notation.grammar import Grammar, default_grammar
 
 _KEPT = 4096
@@ -263,7 +264,10 @@ def _framed(spec: Spec, p: Prepared, outline: np.ndarray, whole: float, rng: np.
     native = spec.resolution or spec.size
     left, top, right, bottom = spec.margins
     longer = max(wide, tall)
-    wide, tall = wide + longer * (left + right), tall + longer * (top + bottom)
+    # cuts are shares of the side they cut, borders of the longer side
+    left, right = (v * (longer if v > 0 else wide) for v in (left, right))
+    top, bottom = (v * (longer if v > 0 else tall) for v in (top, bottom))
+    wide, tall = wide + left + right, tall + top + bottom
     scale = native / max(wide, tall)
     if spec.frame == "square":
         width = height = native
@@ -272,8 +276,8 @@ def _framed(spec: Spec, p: Prepared, outline: np.ndarray, whole: float, rng: np.
         width, height = max(4, round(wide * scale)), max(4, round(tall * scale))
         dx = dy = 0.0
     outline *= scale
-    x += dx + (longer * left - x0) * scale
-    y += dy + (longer * top - y0) * scale
+    x += dx + (left - x0) * scale
+    y += dy + (top - y0) * scale
     return Geometry(width, height, outline, whole * scale, spec.size / native, p, rng)
 
 

@@ -12,11 +12,14 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guqin_kg.draw.styles import STYLES, style
 from guqin_kg.errors import DataError, UsageError
 from guqin_kg.model import Notation
+
+if TYPE_CHECKING:
+    from guqin_kg.draw.engine import Engine
 
 PRESETS = ("clean", "print", "handwritten", "photo")
 MIN_SIZE, MAX_SIZE = 8, 4096
@@ -126,7 +129,7 @@ def check_size(size: int) -> int:
 
 _MIX: dict[str, tuple[tuple[str, float], ...]] = {
     "clean": (("kai", 1.0),),
-    "print": (("woodblock", 0.5), ("kai", 0.25), ("brush", 0.15), ("song", 0.1)),
+    "print": (("woodblock", 0.4), ("kai", 0.33), ("brush", 0.17), ("song", 0.1)),
     "handwritten": (("brush", 0.45), ("pen", 0.4), ("kai", 0.15)),
     "photo": (("woodblock", 0.35), ("kai", 0.25), ("song", 0.15), ("brush", 0.15), ("pen", 0.1)),
 }
@@ -141,7 +144,8 @@ def sample_spec(
     frame: str = "square",
     styles: Sequence[str] | None = None,
     reading: str = "",
-    form_counts: dict[str, int] | None = None,
+    forms: bool = True,
+    engine: Engine | None = None,
 ) -> Spec:
     """Choose everything about one picture of ``notation``; the same arguments give the same specification.
 
@@ -153,7 +157,8 @@ def sample_spec(
         frame: ``square`` or ``crop``.
         styles: names to choose from evenly (default: a mix of the bundled styles made for the preset).
         reading: kept in the specification.
-        form_counts: base id to number of written forms; some pictures then use a rarer form.
+        forms: whether some pictures use a rarer written form of the graph (never in ``clean``).
+        engine: of another graph (default: the released graph).
 
     Raises:
         UsageError: unknown preset or style, size out of range.
@@ -187,13 +192,17 @@ def sample_spec(
     }  # fmt: skip
     if preset == "clean":
         return Spec(**common)
-    forms: list[tuple[str, int]] = []
-    if form_counts and chance(0.3):
-        for base, count in form_counts.items():
-            if count > 1 and uniform() < 0.3:
-                forms.append((base, 1 + int(uniform() * (count - 1))))
+    rarer: list[tuple[str, int]] = []
+    if forms and chance(0.4):
+        if engine is None:
+            from guqin_kg.draw.engine import default_engine
+
+            engine = default_engine()
+        for base, count in engine.form_counts(notation).items():
+            if count > 1 and chance(0.35):
+                rarer.append((base, 1 + int(uniform() * (count - 1))))
     shaky = STYLES[chosen].wobble
-    common["forms"] = tuple(forms)
+    common["forms"] = tuple(rarer)
     common["columns"] = chance(0.75)
     if preset == "handwritten":
         return Spec(
@@ -211,13 +220,13 @@ def sample_spec(
         return Spec(
             **common,
             prints=span(0.3, 1.0), looseness=span(-0.8, 1.4), jitter=span(0.5, 1.35),
-            aspect=round(math.exp(0.10 * normal()), 4),
-            weight=round(math.exp(0.18 * normal()), 4), uneven=span(0.02, 0.2), wobble=span(0.002, 0.009 + 0.006 * shaky),
+            aspect=round(1.08 * math.exp(0.10 * normal()), 4),
+            weight=round(1.08 * math.exp(0.19 * normal()), 4), uneven=span(0.02, 0.2), wobble=span(0.002, 0.009 + 0.006 * shaky),
             shift=span(0.003, 0.018), slant=round(0.045 * normal() - 0.01, 4), turn=round(1.3 * normal(), 3),
             margins=_margins(uniform(), uniform(), uniform(), uniform(), -0.035, 0.12),
             breaks=span(0.02, 0.25) if chance(0.3) else 0.0, rough=span(0.05, 0.3),
-            resolution=_resolution(size, span(24, 84), True),
-            blur=span(0.3, 0.75), ink=int(span(0, 50)), paper=int(span(222, 255)), shade=span(0, 9), grain=span(0, 8),
+            resolution=_resolution(size, 31 + 53 * uniform() ** 1.5, True),
+            blur=span(0.25, 0.7), ink=int(60 * uniform() ** 3), paper=int(span(222, 255)), shade=span(0, 9), grain=span(0, 8),
             bleed=span(0.03, 0.14) if chance(0.15) else 0.0, neighbours=_sides(uniform(), 0.2), dot=chance(0.08),
             seal=span(0.1, 0.35) if chance(0.03) else 0.0, rule="lr"[int(chance(0.5))] if chance(0.05) else "",
             jpeg=int(span(35, 90)) if chance(0.5) else 0,
