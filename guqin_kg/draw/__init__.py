@@ -9,10 +9,9 @@
     drawing.boxes    # float (components, 4): x, y, width, height in pixels, in reading order
     drawing.names, drawing.roles    # component names and part roles, in the same order
 
-``sample_spec(notation, preset, seed, *, size, frame, styles, forms, engine)``: presets ``clean print handwritten photo``;
+``sample_spec(notation, preset, seed, *, size, frame, styles, form_counts)``: presets ``clean print handwritten photo``;
 ``frame="square"`` gives size x size, ``frame="crop"`` the shape of the glyph with its longer side = size. ``styles``
 chooses among names of :data:`guqin_kg.draw.styles.STYLES` (default: a mix of bundled styles that need no font).
-``random_ink(seed)`` gives things that are no jianzi.
 """
 
 from __future__ import annotations

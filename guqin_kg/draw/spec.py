@@ -144,7 +144,7 @@ def sample_spec(
     frame: str = "square",
     styles: Sequence[str] | None = None,
     reading: str = "",
-    forms: bool = True,
+    form_counts: dict[str, int] | None = None,
     engine: Engine | None = None,
 ) -> Spec:
     """Choose everything about one picture of ``notation``; the same arguments give the same specification.
@@ -157,7 +157,8 @@ def sample_spec(
         frame: ``square`` or ``crop``.
         styles: names to choose from evenly (default: a mix of the bundled styles made for the preset).
         reading: kept in the specification.
-        forms: whether some pictures use a rarer written form of the graph (never in ``clean``).
+        form_counts: base id to number of written forms, as ``Engine.form_counts`` gives it (default: looked up);
+            some pictures then use a rarer form, never in ``clean``; an empty dictionary keeps to the preferred forms.
         engine: of another graph (default: the released graph).
 
     Raises:
@@ -193,12 +194,12 @@ def sample_spec(
     if preset == "clean":
         return Spec(**common)
     rarer: list[tuple[str, int]] = []
-    if forms and chance(0.4):
-        if engine is None:
+    if chance(0.4):
+        if form_counts is None:
             from guqin_kg.draw.engine import default_engine
 
-            engine = default_engine()
-        for base, count in engine.form_counts(notation).items():
+            form_counts = (engine or default_engine()).form_counts(notation)
+        for base, count in form_counts.items():
             if count > 1 and chance(0.35):
                 rarer.append((base, 1 + int(uniform() * (count - 1))))
     shaky = STYLES[chosen].wobble
