@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import click
 
 from guqin_kg.cli.common import echo_json, format_option, leave, talk, workspace_option
 from guqin_kg.errors import UsageError
+from guqin_kg.model import Notation
 from guqin_kg.notation.grammar import Grammar, default_grammar, grammar_of
 
 
@@ -84,3 +87,151 @@ def _show(value: Any) -> str:
     if isinstance(value, dict):
         return "/".join(f"{k}={v}" if v is not True else k for k, v in value.items() if v not in (None, False))
     return str(value)
+
+
+@click.command()
+@click.option("--count", is_flag=True, help="Only say how many there are, by rule (nothing is listed for it).")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to FILE: .txt .jsonl .nt or .ttl.")
+@click.option("--where", "where", multiple=True, metavar="NAME=VALUE", help="Only those that meet a condition.")
+@click.option("--limit", type=click.IntRange(min=0), help="At most so many (the published work has 26416).")
+@click.option("--curated", is_flag=True, help="The set shipped in the graph, chosen by its stated rule.")
+@click.argument("more", nargs=-1, metavar="[NAME=VALUE …]")
+@format_option("text", "json")
+@workspace_option()
+def lexicon(
+    count: bool,
+    out: Path | None,
+    where: tuple[str, ...],
+    limit: int | None,
+    curated: bool,
+    more: tuple[str, ...],
+    fmt: str,
+    workspace: Path | None,
+) -> None:
+    """Every well-formed notation that the graph's words and lexicon rules allow, listed as asked for.
+
+    Conditions: finger, technique, string, hui, ornament, sound, form, tone, rule. The order is always the same, so
+    --limit 26416 is the slice of the published size.
+
+    \b
+    Examples:
+      guqin lexicon --count
+      guqin lexicon --where finger=大 --where technique=勾 --where string=4
+      guqin lexicon --limit 26416 --out lexicon.nt
+      guqin lexicon --curated --out ontology/curated/notations.ttl
+    """
+    from itertools import islice
+
+    from guqin_kg.notation.lexicon import Lexicon
+    from guqin_kg.notation.lexicon import curated as curated_set
+
+    conditions = _conditions((*where, *more))
+    book = Lexicon(_grammar(workspace))
+    if count and not curated:
+        sizes = book.count_by_rule(conditions)
+        total = sum(sizes.values())
+        if fmt == "json":
+            echo_json({"total": total, "rules": sizes})
+        else:
+            for rule in book.rules:
+                if sizes.get(rule.name):
+                    click.echo(f"{sizes[rule.name]:>9,}  {rule.name:<18} {rule.labels.get('en', '')}")
+            click.echo(f"{total:>9,}  in all")
+        return
+    found = curated_set(book.grammar) if curated else book.select(conditions)
+    found = islice(found, limit) if limit is not None else found
+    if count:
+        number = sum(1 for _ in found)
+        echo_json({"total": number}) if fmt == "json" else click.echo(f"{number:,}")
+    elif out:
+        number = _write(found, out, book.grammar)
+        talk(f"{number:,} notations written to {out}")
+    else:
+        from guqin_kg.notation.format import short_reading
+        from guqin_kg.notation.iri import notation_iri
+
+        for notation in found:
+            reading = short_reading(notation, book.grammar)
+            click.echo(
+                json.dumps({"reading": reading, "iri": notation_iri(notation, book.grammar)}, ensure_ascii=False)
+                if fmt == "json"
+                else reading
+            )
+
+
+def _conditions(texts: tuple[str, ...]) -> dict[str, str]:
+    from guqin_kg.notation.lexicon import WHERE_KEYS
+
+    out: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or key not in WHERE_KEYS or not value:
+            raise UsageError(f"{text!r} is no condition", hint="NAME=VALUE with NAME one of " + ", ".join(WHERE_KEYS))
+        out[key] = value
+    return out
+
+
+def _write(found: Iterable[Notation], out: Path, grammar: Grammar) -> int:
+    """Write notations in the form the file name asks for; a half-written file never takes its place."""
+    from guqin_kg.notation.format import short_reading
+
+    kind = out.suffix
+    if kind not in (".txt", ".jsonl", ".nt", ".ttl"):
+        raise UsageError(f"{out.name}: what form is this?", hint="end the name in .txt, .jsonl, .nt or .ttl")
+    draft = out.with_name(out.name + ".tmp")
+    number = 0
+
+    def counted() -> Iterator[Notation]:
+        nonlocal number
+        for notation in found:
+            number += 1
+            yield notation
+
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            if kind == ".nt":
+                from guqin_kg.notation.rdf import write_ntriples
+
+                write_ntriples(counted(), file.write, grammar)
+            elif kind == ".ttl":
+                file.write(_turtle(counted(), grammar))
+            else:
+                for notation in counted():
+                    reading = short_reading(notation, grammar)
+                    row = _row(notation, reading, grammar) if kind == ".jsonl" else reading
+                    file.write(row + "\n")
+        draft.replace(out)
+    finally:
+        draft.unlink(missing_ok=True)
+    return number
+
+
+def _row(notation: Notation, reading: str, grammar: Grammar) -> str:
+    from guqin_kg.notation.iri import notation_iri
+    from guqin_kg.notation.parse import notation_json
+
+    body = {"reading": reading, "iri": notation_iri(notation, grammar), **notation_json(notation, grammar)}
+    return json.dumps(body, ensure_ascii=False)
+
+
+def _turtle(found: Iterable[Notation], grammar: Grammar) -> str:
+    """Stable Turtle; every notation names this project as its source."""
+    import pyoxigraph as ox
+
+    from guqin_kg.graph.serialise import format_triples
+    from guqin_kg.inventory import GQ, GQR
+    from guqin_kg.notation.rdf import to_triples
+
+    source, project = ox.NamedNode("http://purl.org/dc/terms/source"), ox.NamedNode(GQR + "source-project")
+    triples = []
+    for notation in found:
+        about = to_triples(notation, grammar)
+        triples += [*about, ox.Triple(about[0].subject, source, project)]
+    prefixes = {"dc": "http://purl.org/dc/elements/1.1/", "dct": "http://purl.org/dc/terms/", "gq": GQ, "gqr": GQR}
+    return format_triples(triples, prefixes, comment=_COMMENT)
+
+
+_COMMENT = (
+    "# Compound notations shipped in the graph, chosen by rule and generated, not kept by hand: "
+    "guqin lexicon --curated --out FILE (docs/readings.md)\n"
+)

@@ -72,6 +72,15 @@ def component_names(notation: Notation, grammar: Grammar | None = None) -> list[
 
 def position_bases(position: Position, grammar: Grammar) -> tuple[BaseNotation, ...]:
     """The base notations drawn for a position: hui, fen (or second hui), sign."""
+    table: dict[Position, tuple[BaseNotation, ...]] | None = grammar.__dict__.get("_position_bases")
+    if table is None:
+        table = grammar.__dict__["_position_bases"] = {}
+    if position not in table:
+        table[position] = _position_bases(position, grammar)
+    return table[position]
+
+
+def _position_bases(position: Position, grammar: Grammar) -> tuple[BaseNotation, ...]:
     by_role = grammar.inventory.by_role
     out = [base for base in by_role("hui") if base.number == position.hui] if position.hui else []
     if position.fen == 10:
@@ -89,10 +98,12 @@ def string_base(number: int, grammar: Grammar) -> BaseNotation:
     Raises:
         DataError: there is no such string.
     """
-    for base in grammar.inventory.by_role("string"):
-        if base.number == number:
-            return base
-    raise DataError(f"there is no string {number}", code="string-out-of-range", hint="strings are 1 to 7")
+    table: dict[int | None, BaseNotation] | None = grammar.__dict__.get("_string_bases")
+    if table is None:
+        table = grammar.__dict__["_string_bases"] = {b.number: b for b in grammar.inventory.by_role("string")}
+    if number not in table:
+        raise DataError(f"there is no string {number}", code="string-out-of-range", hint="strings are 1 to 7")
+    return table[number]
 
 
 def position_name(position: Position, grammar: Grammar) -> str:
@@ -106,7 +117,12 @@ def position_name(position: Position, grammar: Grammar) -> str:
 
 def word_base(word: str, field: str, grammar: Grammar) -> BaseNotation | None:
     """The base notation of a word in ``field``; None for a free reference mark."""
-    return grammar.base(word, *FIELD_ROLES[field])
+    table: dict[tuple[str, str], BaseNotation | None] | None = grammar.__dict__.get("_word_bases")
+    if table is None:
+        table = grammar.__dict__["_word_bases"] = {}
+    if (word, field) not in table:
+        table[word, field] = grammar.base(word, *FIELD_ROLES[field])
+    return table[word, field]
 
 
 def _words(words: tuple[str, ...], field: str, grammar: Grammar, note: int) -> list[Part]:

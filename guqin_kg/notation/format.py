@@ -7,11 +7,33 @@ from guqin_kg.notation.components import Part, parts, position_bases
 from guqin_kg.notation.grammar import Grammar, default_grammar
 
 
+def readings(notation: Notation, grammar: Grammar | None = None) -> tuple[str, str, str]:
+    """The short, the full and the traditional reading."""
+    grammar = grammar or default_grammar()
+    drawn = parts(notation, grammar)
+    return _short(notation, drawn, grammar), _full(drawn, grammar), _traditional(notation, drawn, grammar)
+
+
 def short_reading(notation: Notation, grammar: Grammar | None = None) -> str:
     """The abbreviated reading (简写): ``大九绰勾四``. Reading it again gives the same structure."""
     grammar = grammar or default_grammar()
-    spelled = parts(notation, grammar)
-    text = "".join(part.name for part in spelled)
+    return _short(notation, parts(notation, grammar), grammar)
+
+
+def full_reading(notation: Notation, grammar: Grammar | None = None) -> str:
+    """The full reading (正写): ``大指九徽绰勾四弦``."""
+    grammar = grammar or default_grammar()
+    return _full(parts(notation, grammar), grammar)
+
+
+def traditional_reading(notation: Notation, grammar: Grammar | None = None) -> str:
+    """The short reading in traditional characters: ``大九綽勾四``."""
+    grammar = grammar or default_grammar()
+    return _traditional(notation, parts(notation, grammar), grammar)
+
+
+def _short(notation: Notation, drawn: list[Part], grammar: Grammar) -> str:
+    text = "".join([part.name for part in drawn])
     if notation.form == "aside" and _could_be_taken_otherwise(notation):
         from guqin_kg.errors import ReadingError
         from guqin_kg.notation.parse import parse
@@ -21,27 +43,19 @@ def short_reading(notation: Notation, grammar: Grammar | None = None) -> str:
         except ReadingError:
             same = False
         if not same:
-            text = "".join(
-                _place(part.position, grammar, fen_unit=False) if part.position else part.name for part in spelled
-            )
+            text = "".join(_place(p.position, grammar, fen_unit=False) if p.position else p.name for p in drawn)
     return text
 
 
-def full_reading(notation: Notation, grammar: Grammar | None = None) -> str:
-    """The full reading (正写): ``大指九徽绰勾四弦``."""
-    grammar = grammar or default_grammar()
-    return "".join(_full(part, grammar) for part in parts(notation, grammar))
+def _full(drawn: list[Part], grammar: Grammar) -> str:
+    return "".join([_full_word(part, grammar) for part in drawn])
 
 
-def traditional_reading(notation: Notation, grammar: Grammar | None = None) -> str:
-    """The short reading in traditional characters: ``大九綽勾四``."""
-    grammar = grammar or default_grammar()
+def _traditional(notation: Notation, drawn: list[Part], grammar: Grammar) -> str:
     if notation.form == "aside" and _could_be_taken_otherwise(notation):
         fold = {b.name: b.traditional for b in grammar.inventory.bases if len(b.name) == len(b.traditional) == 1}
-        return "".join(fold.get(char, char) for char in short_reading(notation, grammar))
-    return "".join(
-        part.bases[0].traditional if len(part.bases) == 1 else part.name for part in parts(notation, grammar)
-    )
+        return "".join(fold.get(char, char) for char in _short(notation, drawn, grammar))
+    return "".join([part.bases[0].traditional if len(part.bases) == 1 else part.name for part in drawn])
 
 
 def _could_be_taken_otherwise(notation: Notation) -> bool:
@@ -50,7 +64,7 @@ def _could_be_taken_otherwise(notation: Notation) -> bool:
     return len(places) > 1 or any(place.fen for place in places)
 
 
-def _full(part: Part, grammar: Grammar) -> str:
+def _full_word(part: Part, grammar: Grammar) -> str:
     if part.position:
         return _place(part.position, grammar, fen_unit=True)
     if part.string is not None:
@@ -73,11 +87,13 @@ def _place(position: Position, grammar: Grammar, *, fen_unit: bool) -> str:
 
 def unit_word(what: str, grammar: Grammar) -> str:
     """The word of the unit of ``hui``, ``fen`` or ``string``."""
-    for base in grammar.inventory.by_role("unit"):
-        kind = "hui" if base.extra.get("decimalPoint") else "string" if base.part_role == "string" else "fen"
-        if kind == what:
-            return base.name
-    return ""
+    words: dict[str, str] | None = grammar.__dict__.get("_unit_words")
+    if words is None:
+        words = grammar.__dict__["_unit_words"] = {}
+        for base in grammar.inventory.by_role("unit"):
+            kind = "hui" if base.extra.get("decimalPoint") else "string" if base.part_role == "string" else "fen"
+            words[kind] = base.name
+    return words.get(what, "")
 
 
 def format_reading(notation: Notation, grammar: Grammar | None = None, *, style: str = "short") -> str:

@@ -16,6 +16,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from guqin_kg import resources
 from guqin_kg.errors import DataError
 from guqin_kg.inventory import GQ, BaseNotation, Inventory, load_inventory, local
 from guqin_kg.model import Form, Position
@@ -315,7 +316,9 @@ def default_grammar(extra: tuple[Path, ...] = ()) -> Grammar:
     key = "|".join(("default", *map(str, extra)))
     found = _cache.get(key) if not extra else None
     if found is None:
-        found = grammar_of(load_inventory(extra))
+        # the shipped compound notations hold no word and no rule; leaving them out keeps `guqin parse` quick
+        base = [path for path in resources.ontology_files() if path.parent.name != "curated"]
+        found = grammar_of(load_inventory(extra, base=base))
         if not extra:
             _cache[key] = found
     return found

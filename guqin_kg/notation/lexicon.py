@@ -15,6 +15,7 @@ from typing import Any, cast
 from guqin_kg.errors import UsageError
 from guqin_kg.inventory import GQ, Inventory, local
 from guqin_kg.model import Form, Note, Notation, Position
+from guqin_kg.notation.components import FIELD_ROLES
 from guqin_kg.notation.grammar import Grammar, default_grammar, grammar_of
 from guqin_kg.notation.parse import assemble
 from guqin_kg.notation.pattern import Alt, Capture, Node, Rep, Seq, Sub, Term, read_patterns, settle_fields, terms
@@ -203,17 +204,36 @@ class Lexicon:
 
     def _narrowed(self, where: Mapping[str, str]) -> Iterator[tuple[LexiconRule, Node]]:
         """Rules that can meet the conditions, with the words of single slots narrowed to those asked for."""
-        roles = {"finger": "finger", "tone": "tone", "string": "string"}
+        wanted: dict[str, frozenset[str | int | None]] = {}
+        for key, role in (("finger", "finger"), ("tone", "tone"), ("ornament", "attack")):
+            if key in where:
+                wanted[role] = frozenset({where[key]})
+        if "string" in where:
+            wanted["string"] = frozenset({_number(where["string"], self.grammar)})
+        if "hui" in where:
+            position = _place(where["hui"], self.grammar)
+            wanted["hui" if position.hui else "position-sign"] = frozenset({position.hui or position.sign})
+        if "technique" in where:
+            base = self.grammar.base(where["technique"], *FIELD_ROLES["techniques"])
+            if base is not None and len(base.roles - {"component"}) == 1:
+                wanted[next(iter(base.roles - {"component"}))] = frozenset({base.name})
         for rule in self.rules:
             if where.get("rule", rule.name) != rule.name or where.get("form", rule.form) != rule.form:
                 continue
             tree: Node | None = rule.tree
-            for key, role in roles.items():
-                if key in where and _occurrences(rule.tree, role) <= 1 and tree is not None:
-                    value = where[key] if key != "string" else _number(where[key], self.grammar)
-                    tree = self._keep(tree, role, frozenset({value}))
+            if "technique" in where and not self._names_word(rule.tree, where["technique"]):
+                continue
+            for role, values in wanted.items():
+                times = _occurrences(rule.tree, role)
+                if tree is None or (times == 0 and role not in ("hui", "position-sign")):
+                    tree = None
+                elif times == 1:
+                    tree = self._keep(tree, role, values)
             if tree is not None:
                 yield rule, tree
+
+    def _names_word(self, tree: Node, word: str) -> bool:
+        return any(base.name == word for term in terms(tree) for base in self.grammar.alphabet.matching(term))
 
     def first_with(
         self, rule: LexiconRule, role: str, name: str, usual: Mapping[str, frozenset[str]]
@@ -328,10 +348,7 @@ def _test(key: str, value: str, grammar: Grammar) -> Callable[[Notation], bool]:
         number = _number(value, grammar)
         return lambda notation: any(number in note.strings for note in (notation, *notation.notes))
     if key == "hui":
-        folded = grammar.alphabet.fold(value)
-        position = grammar.positions.get(grammar.alphabet.code(folded).text)
-        if position is None:
-            raise UsageError(f"{value} is not a position", hint="for example hui=九, hui=七九, hui=外")
+        position = _place(value, grammar)
         return lambda notation: any(note.position == position for note in (notation, *notation.notes))
     word = grammar.alphabet.decode(grammar.alphabet.code(grammar.alphabet.fold(value)).text)
     if grammar.base(word) is None:
@@ -346,6 +363,13 @@ def _test(key: str, value: str, grammar: Grammar) -> Callable[[Notation], bool]:
         raise UsageError(f"there is no condition {key!r}", hint="conditions: " + ", ".join(WHERE_KEYS))
     test = fields[key]
     return lambda notation: any(test(note) for note in (notation, *notation.notes))
+
+
+def _place(value: str, grammar: Grammar) -> Position:
+    position = grammar.positions.get(grammar.alphabet.code(grammar.alphabet.fold(value)).text)
+    if position is None:
+        raise UsageError(f"{value} is not a position", hint="for example hui=九, hui=七九, hui=外")
+    return position
 
 
 def _number(value: str, grammar: Grammar) -> int:

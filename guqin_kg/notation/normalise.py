@@ -161,7 +161,7 @@ class Alphabet:
         """The base notations a term of a pattern stands for."""
         found = self._matching.get(term)
         if found is None:
-            found = self._matching[term] = [
+            found = [
                 base
                 for base in self.bases
                 if term.role in base.roles
@@ -170,6 +170,8 @@ class Alphabet:
                 and base.name not in term.excluded
                 and (term.max_strings is None or base.max_strings == term.max_strings)
             ]
+            found.sort(key=lambda base: (base.number is None, base.number or 0, base.id))
+            self._matching[term] = found
         return found
 
     def _number(self, found: re.Match[str]) -> str:

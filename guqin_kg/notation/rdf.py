@@ -14,7 +14,7 @@ from guqin_kg.errors import DataError
 from guqin_kg.inventory import GQ, GQR, BaseNotation, Inventory, local
 from guqin_kg.model import Note, Notation, Position
 from guqin_kg.notation.components import Part, parts, position_bases, position_name, string_base, word_base
-from guqin_kg.notation.format import full_reading, short_reading, traditional_reading
+from guqin_kg.notation.format import readings
 from guqin_kg.notation.grammar import Grammar, default_grammar, grammar_of
 from guqin_kg.notation.ids import ids_string
 from guqin_kg.notation.iri import notation_iri
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 _DC_TYPE = "http://purl.org/dc/elements/1.1/type"
 _LABEL = "http://www.w3.org/2000/01/rdf-schema#label"
+_NAMES = ("notationName", "fullName", "traditionalName")
 _RIGHT_ROLES = frozenset({"stroke", "figure", "run", "pinch", "skip", "link"})
 _LEFT_ROLES = frozenset({"left-sound", "move", "vibrato"})
 
@@ -74,8 +75,8 @@ class TripleMaker:
     def triples(self, notation: Notation) -> Iterator[Triple]:
         """All statements about ``notation``."""
         grammar, node, literal, triple = self.grammar, self.node, self._literal, self._triple
-        text = notation_iri(notation, grammar)
-        subject = self._node(text)
+        own = notation_iri(notation, grammar)
+        subject = self._node(own)
         gq = self._gq
         drawn = parts(notation, grammar)
         kind = notation.form.capitalize() + "Notation"
@@ -83,9 +84,8 @@ class TripleMaker:
         yield triple(subject, node(_RDF_TYPE), gq(kind))
         yield triple(subject, node(_DC_TYPE), self._type_name)
         yield triple(subject, gq("form"), gq(notation.form))
-        yield triple(subject, gq("notationName"), literal(short_reading(notation, grammar)))
-        yield triple(subject, gq("fullName"), literal(full_reading(notation, grammar)))
-        yield triple(subject, gq("traditionalName"), literal(traditional_reading(notation, grammar)))
+        for name, text in zip(_NAMES, readings(notation, grammar), strict=True):
+            yield triple(subject, gq(name), literal(text))
         yield triple(subject, gq("ids"), literal(ids_string(notation, grammar)))
         for predicate, value in self._note(notation):
             yield triple(subject, predicate, value)
@@ -93,7 +93,7 @@ class TripleMaker:
             for number in sorted({n for note in notation.notes for n in note.strings}):
                 yield triple(subject, gq("string"), self._numbers[number])
         for index, note in enumerate(notation.notes, 1):
-            inner = self._node(f"{text}/n{index}")
+            inner = self._node(f"{own}/n{index}")
             yield triple(subject, gq("hasSubNote"), inner)
             yield triple(inner, node(_RDF_TYPE), gq("SubNote"))
             yield triple(inner, gq("noteIndex"), self._numbers[index])
@@ -107,7 +107,7 @@ class TripleMaker:
             if component not in seen:
                 seen.add(component)
                 yield triple(subject, gq("hasComponent"), component)
-            inner = self._node(f"{text}/p{index}")
+            inner = self._node(f"{own}/p{index}")
             yield triple(subject, gq("hasPart"), inner)
             yield triple(inner, node(_RDF_TYPE), gq("Part"))
             yield triple(inner, gq("partIndex"), self._numbers.get(index) or literal(index))
@@ -291,6 +291,3 @@ def _names(grammar: Grammar) -> dict[str, str]:
                 found[position_iri(position, grammar)] = position_name(position, grammar)
         grammar.__dict__["_component_names"] = found
     return found
-
-
-__all__ = ["TripleMaker", "from_triples", "position_iri", "short_reading", "to_triples", "write_ntriples"]
