@@ -83,3 +83,38 @@ class ContrastiveLoss(nn.Module):
             for a, b in combinations(sorted(together), 2)
         ]
         return torch.stack(parts).mean()
+
+
+class SyncedBatchNorm(nn.BatchNorm2d):
+    """Batch norm over the images of all processes (torch's own works on GPUs only)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        if not (self.training and distributed):
+            return super().forward(x)
+        from torch.distributed.nn.functional import all_reduce
+
+        count = x.numel() / x.shape[1] * torch.distributed.get_world_size()
+        sums = all_reduce(torch.stack([x.sum((0, 2, 3)), (x * x).sum((0, 2, 3))]).float())
+        mean = sums[0] / count
+        variance = sums[1] / count - mean * mean
+        with torch.no_grad():
+            momentum = self.momentum or 0.1
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(variance * count / max(count - 1, 1), momentum)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return x * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]
+
+    @classmethod
+    def convert(cls, model: nn.Module) -> nn.Module:
+        """Replace every batch norm in ``model`` by this one, keeping weights and statistics."""
+        for name, child in model.named_children():
+            if type(child) is nn.BatchNorm2d:
+                new = cls(child.num_features, child.eps, child.momentum)
+                new.load_state_dict(child.state_dict())
+                setattr(model, name, new)
+            else:
+                cls.convert(child)
+        return model

@@ -23,7 +23,7 @@ from guqin_kg.errors import DataError, MissingExtraError
 from training.contrastive import measure
 from training.contrastive.config import ContrastiveTraining
 from training.contrastive.data import Items
-from training.contrastive.loss import ContrastiveLoss
+from training.contrastive.loss import ContrastiveLoss, SyncedBatchNorm
 from training.contrastive.model import HubTowers, Towers, TowersConfig
 
 
@@ -62,7 +62,7 @@ def build(config: ContrastiveTraining, items: Items, trust_remote_code: bool = F
         )
         inject_adapter_in_model(lora, model)
         _only_adapted(model, config)
-    return model
+    return SyncedBatchNorm.convert(model) if world()[1] > 1 else model
 
 
 def _only_adapted(model: nn.Module, config: ContrastiveTraining) -> None:
@@ -191,7 +191,7 @@ def _step(
     nn.utils.clip_grad_norm_(wanted, 1.0)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
-    return float(loss)
+    return float(loss.detach())
 
 
 def embed(

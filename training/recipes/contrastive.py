@@ -1,0 +1,88 @@
+"""Train and measure a contrastive model.
+
+One process:   ``guqin train contrastive --config tiny --out DIR``
+Several:       ``torchrun --nproc_per_node 2 -m training.recipes.contrastive --config large --out DIR``
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from guqin_kg.errors import GuqinKGError
+from training.contrastive.config import ContrastiveTraining, load
+
+
+def contrastive(
+    config: ContrastiveTraining,
+    out: Path,
+    *,
+    names: Path | None = None,
+    cache: Path | None = None,
+    quiet: bool = False,
+    trust_remote_code: bool = False,
+) -> dict[str, Any]:
+    """Draw the data, train, measure, save.
+
+    Args:
+        config: the run.
+        out: model folder; log and checkpoints beside the weights.
+        names: file of readings, for configurations that want one.
+        cache: where drawn images are kept (default ``out/cache``).
+        quiet: no progress.
+        trust_remote_code: run code that comes with a hub base; only when the user asks.
+
+    Returns:
+        The figures, also written to ``out/training.json``.
+    """
+    from training.contrastive import data, run
+
+    rank, processes = run.world()
+    place = cache or out / "cache"
+    if processes > 1 and rank > 0:
+        import torch
+
+        torch.distributed.barrier()
+    items = data.prepare(config, place, names, quiet=quiet or rank > 0)
+    if processes > 1 and rank == 0:
+        import torch
+
+        torch.distributed.barrier()
+    model = run.build(config, items, trust_remote_code)
+    log = run.train(model, items, config, out, quiet=quiet)
+    figures: dict[str, Any] = {"steps": log[-1]["step"] if log else 0, "loss": log[-1]["loss"] if log else None}
+    if rank == 0:
+        figures |= run.figures(model, items, config)
+        if config.published:
+            figures["published"] = config.published.model_dump()
+        run.save(model, out, config, figures)
+    return figures
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line for torchrun."""
+    parser = argparse.ArgumentParser(prog="python -m training.recipes.contrastive", description=__doc__)
+    parser.add_argument("--config", default="tiny")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--names", type=Path)
+    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--max-steps", type=int)
+    parser.add_argument("--notations", type=int)
+    parser.add_argument("--images-each", type=int)
+    parser.add_argument("--log-every", type=int)
+    given = parser.parse_args(arguments)
+    try:
+        config = load(given.config, max_steps=given.max_steps, notations=given.notations, images_each=given.images_each)
+        figures = contrastive(config, given.out, names=given.names, cache=given.cache)
+    except GuqinKGError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_status
+    sys.stdout.write(json.dumps(figures, ensure_ascii=False) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
