@@ -20,6 +20,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "pitch": ("guqin_kg.cli.sound", "pitch", "What notations sound."),
     "play": ("guqin_kg.cli.sound", "play", "Sound notations as audio."),
     "score": ("guqin_kg.cli.sound", "score", "Read a score in context."),
+    "draw": ("guqin_kg.cli.draw", "draw", "Draw notations, with component boxes."),
+    "fonts": ("guqin_kg.cli.draw", "fonts", "Styles for drawing and their fonts."),
+    "dataset": ("guqin_kg.cli.dataset", "dataset", "Images and labels at scale."),
     "parse": ("guqin_kg.cli.notation", "parse", "Read notations: reading to structure."),
     "lexicon": ("guqin_kg.cli.notation", "lexicon", "Every well-formed notation the graph allows."),
 }

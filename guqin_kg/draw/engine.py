@@ -21,7 +21,6 @@ from guqin_kg.draw.spec import Spec
 from guqin_kg.draw.strokes import Brush
 from guqin_kg.draw.styles import Style, style
 from guqin_kg.model import Notation
-from guqin_kg.notation.components import parts
 from guqin_kg.notation.grammar import Grammar, default_grammar
 
 _KEPT = 4096

@@ -142,7 +142,9 @@ class LayoutBuilder:
         return _mark(_form_tree(form, base), part, base.layout_role)
 
     def _from_elements(self, base: BaseNotation, part: int, choice: Mapping[str, int]) -> Node:
-        elements = [self.inventory.by_id[s] for s in base.steps if s in self.inventory.by_id]
+        """Put together what the graph says it is written from, or the signs that spell its name."""
+        named = base.steps if base.written_as_parts else ()
+        elements = [self.inventory.by_id[s] for s in named if s in self.inventory.by_id]
         if not elements or any(e.id == base.id or not self.forms(e) for e in elements):
             elements = self._spelled(base)
         if not elements:
