@@ -24,6 +24,10 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "fonts": ("guqin_kg.cli.draw", "fonts", "Styles for drawing and their fonts."),
     "dataset": ("guqin_kg.cli.dataset", "dataset", "Images and labels at scale."),
     "parse": ("guqin_kg.cli.notation", "parse", "Read notations: reading to structure."),
+    "recognize": ("guqin_kg.cli.recognise", "recognize", "Read pictures of glyphs as notations."),
+    "adapters": ("guqin_kg.cli.recognise", "adapters", "List the adapters for books and hands."),
+    "train": ("guqin_kg.cli.train", "train", "Train models on what the graph generates."),
+    "evaluate": ("guqin_kg.cli.train", "evaluate", "Measure models."),
     "lexicon": ("guqin_kg.cli.notation", "lexicon", "Every well-formed notation the graph allows."),
 }
 

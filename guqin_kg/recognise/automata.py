@@ -23,9 +23,9 @@ def grammar_hash(words: Words, vocabulary: Vocabulary) -> str:
         [b.id, b.name, sorted(b.roles), b.number, b.position_effect, b.written_as_parts, list(b.steps)]
         for b in words.grammar.alphabet.bases
     ]
-    rules = [[rule.name, rule.priority, repr(rule.tree)] for rule in words.grammar.rules]
     # frozensets inside a rule print in no fixed order; their sorted characters do
-    text = json.dumps([bases, [[n, p, "".join(sorted(t))] for n, p, t in rules], vocabulary.hash])
+    rules = [[rule.name, rule.priority, "".join(sorted(repr(rule.tree)))] for rule in words.grammar.rules]
+    text = json.dumps([bases, rules, vocabulary.hash])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

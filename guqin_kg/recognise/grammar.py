@@ -77,35 +77,35 @@ class _Nondeterministic:
                 self.edges[at].append((word[-1], end))
             return end
         if isinstance(node, Seq):
-            at: int | None = start
+            reached = start
             for item in node.items:
-                at = self.add(item, at)
-                if at is None:
+                following = self.add(item, reached)
+                if following is None:
                     return None
-            return at
+                reached = following
+            return reached
         if isinstance(node, Alt):
-            ends = [end for item in node.items if (end := self.add(item, start)) is not None]
-            if not ends:
-                return None
-            end = self.state()
-            for arm in ends:
-                self.free[arm].add(end)
-            return end
+            arms = [arm for item in node.items if (arm := self.add(item, start)) is not None]
+            return self._joined(arms)
         if isinstance(node, Rep):
-            stops, at = [start] if node.low == 0 else [], start
+            stops, reached = [start] if node.low == 0 else [], start
             for count in range(1, node.high + 1):
-                at = self.add(node.item, at)
-                if at is None:
+                following = self.add(node.item, reached)
+                if following is None:
                     break
+                reached = following
                 if count >= node.low:
-                    stops.append(at)
-            if not stops:
-                return None
-            end = self.state()
-            for stop in stops:
-                self.free[stop].add(end)
-            return end
+                    stops.append(reached)
+            return self._joined(stops)
         return self.add(node.item, start)
+
+    def _joined(self, states: list[int]) -> int | None:
+        if not states:
+            return None
+        end = self.state()
+        for state in states:
+            self.free[state].add(end)
+        return end
 
     def classes(self) -> list[list[int]]:
         """Tokens that label the same edges throughout behave alike: groups of them."""

@@ -61,10 +61,10 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def user_adapters() -> Path:
-    """The per-user folder of adapters (it need not exist)."""
-    import platformdirs
+    """The folder of adapters of the per-user workspace (it need not exist)."""
+    from guqin_kg.graph.workspace import per_user_root
 
-    return Path(platformdirs.user_data_dir("guqin-kg")) / "adapters"
+    return per_user_root() / "adapters"
 
 
 def places(workspace: Path | None = None) -> list[Path]:

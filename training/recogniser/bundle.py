@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import nn
 
 from guqin_kg.errors import NotFoundError
 from guqin_kg.recognise.vocabulary import Vocabulary
@@ -23,7 +24,7 @@ def build(architecture: Architecture, vocabulary: Vocabulary, seed: int) -> Reco
     """A new network for this vocabulary, its weights fixed by ``seed``."""
     torch.manual_seed(seed)
     model = Recogniser(RecogniserConfig(tokens=len(vocabulary), **architecture.model_dump()))
-    return model.to(memory_format=torch.channels_last)
+    return _laid_out(model)
 
 
 def read(folder: Path) -> tuple[Recogniser, Vocabulary]:
@@ -37,7 +38,7 @@ def read(folder: Path) -> tuple[Recogniser, Vocabulary]:
             f"no recogniser in {folder}", hint="a model folder has config.json, model.safetensors, vocabulary.json"
         )
     model = Recogniser.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
-    return model.to(memory_format=torch.channels_last), Vocabulary.read(folder / "vocabulary.json")
+    return _laid_out(model), Vocabulary.read(folder / "vocabulary.json")
 
 
 def grown(model: Recogniser, known: Vocabulary, wanted: Vocabulary, seed: int) -> Recogniser:
@@ -57,7 +58,7 @@ def grown(model: Recogniser, known: Vocabulary, wanted: Vocabulary, seed: int) -
         else:
             tensor[here] = old[there]
     new.load_state_dict(state)
-    return new.to(memory_format=torch.channels_last)
+    return _laid_out(new)
 
 
 def write(
@@ -70,10 +71,16 @@ def write(
 ) -> None:
     """Write a model folder; weights in half precision (the runtime computes in single)."""
     folder.mkdir(parents=True, exist_ok=True)
-    half = Recogniser(model.config)
+    half = Recogniser(cast(RecogniserConfig, model.config))
     half.load_state_dict(model.state_dict())
     half.half().save_pretrained(folder, safe_serialization=True)
     vocabulary.write(folder / "vocabulary.json", graph)
     for name, content in (("calibration", calibration), ("training", about)):
         text = json.dumps(content, ensure_ascii=False, indent=1)
         (folder / f"{name}.json").write_text(text + "\n", "utf-8")
+
+
+def _laid_out(model: Recogniser) -> Recogniser:
+    """The same model, its convolutions in the memory order that is quickest on a CPU."""
+    nn.Module.to(model, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model

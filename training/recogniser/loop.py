@@ -93,7 +93,8 @@ def train(
     elif (out / "log.jsonl").exists():
         (out / "log.jsonl").unlink()
     started = time.time() - run.elapsed
-    seen, spoken, sums, counted = run.step, time.time(), {}, 0
+    sums: dict[str, float] = {}
+    seen, spoken, counted = run.step, time.time(), 0
     total_steps = config.steps
     while run.step < total_steps:
         progress = run.step / total_steps

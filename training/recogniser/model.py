@@ -13,6 +13,7 @@ norm, ReLU), because :mod:`guqin_kg.recognise.network` runs the same weights wit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ class RecogniserConfig(PretrainedConfig):
         decoder_layers: int = 2,
         max_tokens: int = 24,
         dropout: float = 0.0,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         self.tokens = tokens
         self.height = height
@@ -99,7 +100,7 @@ class Stem(nn.Module):
         x = pixels
         for down, norm, stage in zip(self.downs, self.norms, self.stages, strict=True):
             x = F.relu(norm(down(x)))
-            for block in stage:
+            for block in cast(nn.ModuleList, stage):
                 x = block(x)
         return self.project(x.flatten(2).transpose(1, 2))
 
@@ -233,8 +234,7 @@ class Recogniser(PreTrainedModel):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
             if isinstance(module, nn.BatchNorm2d):
-                nn.init.zeros_(module.running_mean)
-                nn.init.ones_(module.running_var)
+                module.reset_running_stats()
         if module is self:
             nn.init.normal_(self.cell_position, std=0.05)
             nn.init.normal_(self.token_position, std=0.05)

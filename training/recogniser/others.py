@@ -43,7 +43,7 @@ def ordinary() -> tuple[str, ...]:
 
 def fonts() -> list[Path]:
     """Fonts with Chinese characters found here, by file name, those kept for measuring left out."""
-    found = {}
+    found: dict[str, Path] = {}
     for folder in folders():
         for path in folder.rglob("*"):
             name = path.name.lower()

@@ -1,0 +1,130 @@
+"""``guqin recognize`` and ``guqin adapters``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from guqin_kg.cli.common import echo_json, format_option, leave, talk, workspace_option
+
+if TYPE_CHECKING:
+    from guqin_kg.graph.workspace import Workspace
+    from guqin_kg.notation.grammar import Grammar
+
+
+def workspace_or_none(given: Path | None) -> Workspace | None:
+    """The workspace given or found above the current folder; None where there is none (none is made)."""
+    from guqin_kg.graph.workspace import SETTINGS_FILE, find_workspace
+
+    here = Path.cwd().resolve()
+    if given is None and not any((folder / SETTINGS_FILE).is_file() for folder in (here, *here.parents)):
+        return None
+    return find_workspace(given)
+
+
+def grammar_for(workspace: Workspace | None) -> Grammar:
+    """The grammar of the released graph and of the workspace's own Turtle."""
+    from guqin_kg.inventory import load_inventory
+    from guqin_kg.notation.grammar import default_grammar, grammar_of
+
+    if workspace is None:
+        return default_grammar()
+    own = [path for path in workspace.graph_files() if path.suffix == ".ttl"]
+    return grammar_of(load_inventory(own, base=workspace.ontology_files())) if own else default_grammar()
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--top", type=click.IntRange(1, 20), default=5, show_default=True, help="Candidates for each image.")
+@click.option("--adapter", metavar="NAME", help="An adapter of the shelf (guqin adapters), or its folder.")
+@click.option(
+    "--lexicon",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Only these readings: one a line, or JSON lines with `reading`.",
+)
+@click.option("--sequence", is_flag=True, help="The images follow each other in a piece: neighbours help to decide.")
+@click.option("--base", type=click.Path(path_type=Path, file_okay=False), help="Another model folder.")
+@format_option("text", "json")
+@workspace_option()
+def recognize(
+    images: tuple[Path, ...],
+    top: int,
+    adapter: str | None,
+    lexicon: Path | None,
+    sequence: bool,
+    base: Path | None,
+    fmt: str,
+    workspace: Path | None,
+) -> None:
+    """Read pictures of single glyphs as notations.
+
+    Answers are open: every notation that is well-formed under the graph's rules. Each candidate has its components with
+    role, box (x, y, width, height in pixels of the image) and probability. Exit status 1 when an image cannot be read.
+
+    \b
+    Examples:
+      guqin recognize crop.png
+      guqin recognize *.png --adapter wusheng-1457 --top 3 --format json
+      guqin recognize a.png b.png c.png --sequence
+      guqin recognize crop.png --lexicon book.txt
+    """
+    from guqin_kg.recognise.recogniser import Recogniser, lexicon_file
+
+    space = workspace_or_none(workspace)
+    reader = Recogniser.open(
+        base=base,
+        adapter=adapter,
+        lexicon=lexicon_file(lexicon) if lexicon else None,
+        grammar=grammar_for(space),
+        workspace=space.root if space else None,
+    )
+    rows = reader.recognise(list(images), top=top, sequence=sequence)
+    for line in reader.skipped[:10]:
+        talk(f"left out of the lexicon: {line}")
+    if fmt == "json":
+        echo_json(rows)
+    else:
+        for row in rows:
+            click.echo(_line(row))
+        unknown = rows[0]["model"].get("unknown") if rows else None
+        if unknown:
+            talk(f"never shown to this model: {' '.join(unknown)}\n  {rows[0]['model']['hint']}")
+    leave(1 if any("error" in row for row in rows) else 0)
+
+
+def _line(row: dict[str, Any]) -> str:
+    if "error" in row:
+        return f"{row['image']}\t-\t{row['error']['message']}"
+    if not row["jianzi"]:
+        return f"{row['image']}\t-\tnot a jianzi ({row['other_probability']:.2f})"
+    found = "  ".join(f"{c['reading']} {c['probability']:.2f}" for c in row["candidates"])
+    return f"{row['image']}\t{found}"
+
+
+@click.command()
+@format_option("text", "json")
+@workspace_option()
+def adapters(fmt: str, workspace: Path | None) -> None:
+    """List the adapters for books, hands and styles.
+
+    \b
+    Examples:
+      guqin adapters
+      guqin adapters --format json
+      guqin train recognizer --config adapt --data crops.jsonl --name my-book    puts one more on the shelf
+    """
+    from guqin_kg.recognise import shelf
+
+    space = workspace_or_none(workspace)
+    rows = shelf.adapters(space.root if space else None)
+    if fmt == "json":
+        keys = ("name", "folder", "base", "vocabulary", "graph", "crops", "readings", "credit", "measures")
+        echo_json([{key: row[key] for key in keys if key in row} for row in rows])
+        return
+    if not rows:
+        talk("no adapters yet: guqin train recognizer --config adapt --data crops.jsonl --name NAME")
+    for row in rows:
+        size = f"{row.get('crops', '?')} crops, {row.get('readings', '?')} readings"
+        click.echo(f"{row['name']}\t{size}\t{row.get('credit', '')}")

@@ -1,0 +1,195 @@
+"""``guqin train`` and ``guqin evaluate``: thin faces of the recipes in ``training``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from guqin_kg.cli.common import echo_json, format_option, talk, workspace_option
+from guqin_kg.cli.recognise import workspace_or_none
+
+
+def _need_torch() -> None:
+    from importlib.util import find_spec
+
+    from guqin_kg.errors import MissingExtraError
+
+    for module in ("torch", "transformers", "peft", "safetensors"):
+        if find_spec(module) is None:
+            raise MissingExtraError(f"training needs {module}, which", "train")
+
+
+@click.group()
+def train() -> None:
+    """Train models on what the graph generates.
+
+    \b
+    Examples:
+      guqin train recognizer --config adapt --data crops.jsonl --name my-book
+      guqin train recognizer --config tiny --out /tmp/tiny
+    """
+
+
+@train.command("recognizer")
+@click.option(
+    "--config", "config_name", default="adapt", show_default=True, help="tiny, base, extend, adapt, or a YAML file."
+)
+@click.option(
+    "--data", type=click.Path(path_type=Path, dir_okay=False), help="adapt: JSON lines with `file` and `reading`."
+)
+@click.option("--name", help="adapt: name of the adapter.")
+@click.option("--base", type=click.Path(path_type=Path, file_okay=False), help="Model folder to start from.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where the result goes.")
+@click.option("--steps", type=click.IntRange(1), help="Other number of steps than the configuration's.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop in good order after this time.")
+@click.option("--seed", type=int, help="Other seed than the configuration's.")
+@click.option("--credit", default="", help="adapt: source and licence of the crops, for the card.")
+@click.option("--list", "list_only", is_flag=True, help="Show the bundled configurations.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@format_option("text", "json")
+@workspace_option()
+def train_recognizer(
+    config_name: str,
+    data: Path | None,
+    name: str | None,
+    base: Path | None,
+    out: Path | None,
+    steps: int | None,
+    minutes: float | None,
+    seed: int | None,
+    credit: str,
+    list_only: bool,
+    quiet: bool,
+    fmt: str,
+    workspace: Path | None,
+) -> None:
+    """Train the recogniser: adapt it to a book, teach it new components, or train a base from nothing.
+
+    A run that was stopped goes on when the same command is given again (base, extend).
+
+    \b
+    Examples:
+      guqin train recognizer --config adapt --data crops.jsonl --name my-book
+      guqin train recognizer --config extend --out models/mine      after adding a component to the graph
+      guqin train recognizer --config base --out models/new
+      guqin train recognizer --list
+    """
+    if list_only:
+        _list(fmt)
+        return
+    _need_torch()
+    from guqin_kg import resources
+    from guqin_kg.errors import UsageError
+    from guqin_kg.recognise import shelf
+    from training import config as configs
+
+    config = configs.load(config_name, steps=steps, max_minutes=minutes, seed=seed)
+    space = workspace_or_none(workspace)
+    extra = tuple(p for p in space.graph_files() if p.suffix == ".ttl") if space else ()
+    command = "guqin " + " ".join(_shown(argument) for argument in sys.argv[1:])
+    if config.recipe == "adapt":
+        from training.recipes import adapt
+
+        if data is None or name is None:
+            raise UsageError("adapting needs --data and --name", hint="--data crops.jsonl --name my-book")
+        adapt.check_name(name)
+        folder = out or (space.root / "adapters" if space else shelf.user_adapters()) / name
+        about = adapt.run(
+            config, base or resources.folder("models") / shelf.BASE, data, name, folder,
+            extra=extra, credit=credit, quiet=quiet, command=command,
+        )  # fmt: skip
+        done = f"adapter {name}: {about['crops']} crops, {about['readings']} readings, {about['minutes']} minutes"
+    else:
+        from training.recipes import base as base_recipe
+
+        if out is None:
+            raise UsageError("say where the model goes", hint="--out DIR")
+        folder = out
+        start = base or (resources.folder("models") / shelf.BASE if config_name == "extend" else None)
+        about = base_recipe.run(config, folder, base=start, extra=extra, quiet=quiet, command=command)
+        done = f"{about['steps']} steps in {about['minutes']} minutes, drawn validation {about['drawn_validation']}"
+    if fmt == "json":
+        echo_json({"out": str(folder), **about})
+    else:
+        click.echo(str(folder))
+        talk(done)
+
+
+def _shown(argument: str) -> str:
+    """An argument for the card: files by their name only."""
+    return Path(argument).name if "/" in argument else argument
+
+
+def _list(fmt: str) -> None:
+    from training import config as configs
+
+    rows: list[dict[str, Any]] = [{"name": n, **configs.load(n).model_dump(mode="json")} for n in configs.names()]
+    if fmt == "json":
+        echo_json(rows)
+        return
+    for row in rows:
+        click.echo(f"{row['name']}\trecipe {row['recipe']}, {row['steps']} steps of {row['batch']}")
+
+
+@click.group()
+def evaluate() -> None:
+    """Measure models on data they were not trained on.
+
+    \b
+    Examples:
+      guqin evaluate recognizer --data crops.jsonl
+    """
+
+
+@evaluate.command("recognizer")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="JSON lines with `file` and `reading`.",
+)
+@click.option("--adapter", help="An adapter of the shelf.")
+@click.option("--base", type=click.Path(path_type=Path, file_okay=False), help="Another model folder.")
+@click.option("--closed", is_flag=True, help="Restrict answers to the readings that occur in the data.")
+@click.option("--pages", help="Only these pages, as 3,7,11.")
+@click.option("--sequence", is_flag=True, help="Use neighbours (rows in the order of the file).")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write the report and plots here too.")
+@format_option("text", "json")
+@workspace_option()
+def evaluate_recognizer(
+    data: Path,
+    adapter: str | None,
+    base: Path | None,
+    closed: bool,
+    pages: str | None,
+    sequence: bool,
+    out: Path | None,
+    fmt: str,
+    workspace: Path | None,
+) -> None:
+    """Top-1, top-5, calibration, answers at 99 % precision, and what is mistaken for what.
+
+    \b
+    Examples:
+      guqin evaluate recognizer --data labels.jsonl --pages 4,9,13,17
+      guqin evaluate recognizer --data labels.jsonl --adapter wusheng-1457 --closed --format json
+    """
+    from guqin_kg.cli.recognise import grammar_for
+    from guqin_kg.recognise.recogniser import Recogniser
+    from training.evaluate import measure
+
+    space = workspace_or_none(workspace)
+    reader = Recogniser.open(
+        base=base, adapter=adapter, grammar=grammar_for(space), workspace=space.root if space else None
+    )
+    chosen = set(pages.split(",")) if pages else None
+    report = measure.on_file(reader, data, pages=chosen, closed=closed, sequence=sequence)
+    if out:
+        measure.write(report, out)
+    if fmt == "json":
+        echo_json(report.to_json())
+    else:
+        click.echo(report.text())

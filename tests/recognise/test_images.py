@@ -1,0 +1,109 @@
+"""Any picture file becomes the same small window; broken ones become a clear error."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from guqin_kg.errors import DataError, LimitError, NotFoundError
+from guqin_kg.recognise import images
+
+
+def picture(size=(60, 90)):
+    image = Image.new("L", size, 250)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((12, 20, 44, 28), fill=20)
+    draw.rectangle((24, 20, 30, 70), fill=20)
+    return image
+
+
+@pytest.fixture
+def plain():
+    return images.fit(np.asarray(picture()), 64, 48)
+
+
+def saved(tmp_path, image, name, **options):
+    path = tmp_path / name
+    image.save(path, **options)
+    return images.fit(images.load_grey(path), 64, 48)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "CMYK", "1"])
+def test_modes_agree(tmp_path, plain, mode):
+    suffix = "tif" if mode == "CMYK" else "png"
+    image = picture().convert("RGB")
+    image = image.quantize(8) if mode == "P" else image.convert(mode, dither=Image.Dither.NONE)
+    fitted = saved(tmp_path, image, f"a.{suffix}")
+    assert abs(fitted.pixels.astype(int) - plain.pixels).mean() < 4
+
+
+def test_transparent_paper_is_white(tmp_path, plain):
+    grey = picture()
+    alpha = grey.point(lambda v: 255 if v < 128 else 0)
+    image = Image.merge("LA", (Image.new("L", grey.size, 0), alpha))
+    assert abs(saved(tmp_path, image, "a.png").pixels.astype(int) - plain.pixels).mean() < 4
+
+
+def test_sixteen_bit_and_float(tmp_path, plain):
+    values = np.asarray(picture()).astype(np.uint16) * 257
+    assert abs(saved(tmp_path, Image.fromarray(values), "a.png").pixels.astype(int) - plain.pixels).mean() < 4
+    floating = Image.fromarray((np.asarray(picture()) / 255).astype(np.float32))
+    assert abs(saved(tmp_path, floating, "a.tif").pixels.astype(int) - plain.pixels).mean() < 4
+
+
+def test_exif_rotation(tmp_path, plain):
+    turned = picture().transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "a.jpg"
+    turned.save(path, exif=exif, quality=95)
+    fitted = images.fit(images.load_grey(path), 64, 48)
+    assert fitted.size == (60, 90)
+    assert abs(fitted.pixels.astype(int) - plain.pixels).mean() < 6
+
+
+def test_light_on_dark(tmp_path, plain):
+    fitted = saved(tmp_path, Image.fromarray(255 - np.asarray(picture())), "a.png")
+    assert abs(fitted.pixels.astype(int) - plain.pixels).mean() < 4
+
+
+def test_box_goes_back_to_the_file(plain):
+    x, y, _w, _h = plain.to_file((0, 0, 1, 1))
+    assert (x, y) == pytest.approx((12, 20), abs=12)
+    ys, xs = np.nonzero(plain.pixels > 128)
+    box = (xs.min() / 48, ys.min() / 64, (xs.max() + 1) / 48, (ys.max() + 1) / 64)
+    assert plain.to_file(box) == pytest.approx([12, 20, 33, 51], abs=1.5)
+
+
+def test_blank_is_blank():
+    assert images.fit(np.full((30, 30), 240, np.uint8), 64, 48).blank
+    assert images.fit(np.zeros((1, 1), np.uint8), 64, 48).blank
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
+def test_corrupt(tmp_path, content):
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        images.load_grey(path)
+    assert caught.value.code == "bad-image"
+
+
+def test_cut_off(tmp_path):
+    path = tmp_path / "a.png"
+    noise = np.random.default_rng(1).integers(0, 255, (80, 80)).astype(np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(DataError):
+        images.load_grey(path)
+
+
+def test_missing_and_huge(tmp_path, monkeypatch):
+    with pytest.raises(NotFoundError):
+        images.load_grey(tmp_path / "no.png")
+    path = tmp_path / "a.png"
+    picture().save(path)
+    monkeypatch.setattr(images, "MAX_PIXELS", 100)
+    with pytest.raises(LimitError):
+        images.load_grey(path)

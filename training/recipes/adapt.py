@@ -1,0 +1,238 @@
+"""Adapt the base to a book, a hand or a style with LoRA from labelled crops.
+
+A third of each batch stays drawn, so that what the crops do not show is not forgotten. The result is a folder with the
+peft adapter and ``adapter.json``, which names the base, the vocabulary and the graph it belongs to.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from guqin_kg.errors import NotFoundError, UsageError
+from guqin_kg.inventory import load_inventory
+from guqin_kg.notation.grammar import grammar_of
+from guqin_kg.recognise.vocabulary import Vocabulary
+from guqin_kg.recognise.weights import file_hash
+from guqin_kg.recognise.words import Words
+from training.config import Lora, RecogniserTraining
+from training.recogniser import bundle, loop
+from training.recogniser.crops import Crops, read_crops, to_shard
+from training.recogniser.shards import Producer, Shard, join
+
+
+def run(
+    config: RecogniserTraining,
+    base: Path,
+    data: Path,
+    name: str,
+    out: Path,
+    *,
+    cache: Path | None = None,
+    extra: tuple[Path, ...] = (),
+    credit: str = "",
+    calibration: dict[str, Any] | None = None,
+    quiet: bool = False,
+    command: str = "",
+) -> dict[str, Any]:
+    """Train adapter ``name`` on the crops of ``data`` and write it to the folder ``out``.
+
+    Args:
+        config: a configuration with ``recipe: adapt``.
+        base: model folder.
+        data: JSON lines with ``file`` and ``reading``.
+        name: name of the adapter.
+        out: its folder.
+        cache: where drawn images are kept between runs.
+        extra: Turtle files of a workspace.
+        credit: source and licence of the crops, for the card.
+        calibration: temperature found beforehand on held-out pages; else the base's is kept.
+        quiet: no progress on standard error.
+        command: what was typed, for the card.
+
+    Returns:
+        The contents of ``adapter.json``.
+    """
+    inventory = load_inventory(extra)
+    words = Words(grammar_of(inventory))
+    model, vocabulary = bundle.read(base)
+    crops = read_crops(data, words, vocabulary)
+    if not quiet and crops.skipped:
+        _say(f"{len(crops.skipped)} rows left out: " + "; ".join(crops.skipped[:5]))
+    out.mkdir(parents=True, exist_ok=True)
+    real = to_shard(crops, vocabulary, model.config.height, model.config.width, model.config.max_tokens)
+    drawn = drawn_images(config, model, vocabulary, cache, extra, quiet=quiet)
+    started = time.time()
+    with tempfile.TemporaryDirectory(prefix="guqin-adapt-") as work:
+        adapted, finished = fit_adapter(model, config, real, drawn, Path(work), quiet=quiet)
+    held = json.loads((base / "calibration.json").read_text("utf-8"))
+    about = {
+        "name": name,
+        "base": file_hash(base / "model.safetensors"),
+        "vocabulary": vocabulary.hash,
+        "graph": inventory.content_hash,
+        "crops": len(crops.rows),
+        "readings": len({row.reading for row in crops.rows}),
+        "left_out": len(crops.skipped),
+        "credit": credit,
+        "command": command,
+        "config": config.model_dump(mode="json"),
+        "steps": finished.step,
+        "minutes": round((time.time() - started) / 60, 1),
+        "calibration": calibration or held,
+    }
+    save(adapted, out, about)
+    return about
+
+
+def drawn_images(
+    config: RecogniserTraining,
+    model: bundle.Recogniser,
+    vocabulary: Vocabulary,
+    cache: Path | None,
+    extra: tuple[Path, ...],
+    *,
+    quiet: bool = False,
+) -> Shard | None:
+    """The drawn images that are mixed in (kept in ``cache`` for the next run); None when the share is 0."""
+    from training.recogniser.drawing import Recipe
+
+    if not config.drawn_share:
+        return None
+    settings = model.config
+    recipe = Recipe(
+        vocabulary, settings.height, settings.width, settings.max_tokens, config.other_characters, extra=extra
+    )
+    try:
+        from training.recogniser.others import fonts
+
+        if config.other_characters and not fonts():
+            raise NotFoundError("no Chinese font")
+    except NotFoundError:
+        recipe = Recipe(vocabulary, settings.height, settings.width, settings.max_tokens, 0.0, extra=extra)
+        if not quiet:
+            _say("no font with Chinese characters here: drawn images show jianzi only (apt install fonts-arphic-ukai)")
+    with tempfile.TemporaryDirectory(prefix="guqin-drawn-") as work:
+        root = (cache or Path(work)) / f"drawn-{vocabulary.hash[:8]}-{config.seed}-{config.shard}"
+        count = max(1, config.drawn_images // config.shard)
+        producer = Producer(
+            recipe, root, count, config.seed + 5, config.shard, settings.max_tokens, config.drawn_workers
+        )
+        try:
+            return join([producer.get(number) for number in range(count)])
+        finally:
+            producer.close()
+
+
+def fit_adapter(
+    model: bundle.Recogniser,
+    config: RecogniserTraining,
+    real: Shard,
+    drawn: Shard | None,
+    work: Path,
+    *,
+    quiet: bool = False,
+) -> tuple[Any, loop.Run]:
+    """Wrap ``model`` with LoRA and train it on real and drawn images; returns the peft model, averaged weights in."""
+    from peft import LoraConfig, get_peft_model
+
+    lora = config.lora or Lora()
+    torch.manual_seed(config.seed)
+    settings = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=lora.target_modules,
+        base_model_name_or_path="guqin-kg/recogniser",
+    )
+    adapted = get_peft_model(model, settings)
+    count = round(config.batch * config.drawn_share) if drawn is not None else 0
+
+    def batches(step: int) -> tuple[Shard, Tensor | None]:
+        rng = np.random.default_rng([config.seed, step, 3])
+        wanted = config.batch - count
+        # each crop once before any comes again: the epoch's order is fixed by the seed
+        start = step * wanted
+        index = []
+        for position in range(start, start + wanted):
+            epoch, at = divmod(position, len(real))
+            index.append(_order(config.seed, epoch, len(real))[at])
+        parts = [real.take(np.array(index))]
+        if drawn is not None and count:
+            parts.append(drawn.take(rng.integers(0, len(drawn), count)))
+        flags = torch.cat([torch.zeros(wanted), torch.ones(count)])
+        return join(parts), flags
+
+    finished = loop.train(adapted, config, batches, work, resume=False, quiet=quiet, freeze_norms=True)
+    return adapted, finished
+
+
+_orders: dict[tuple[int, int, int], np.ndarray] = {}
+
+
+def _order(seed: int, epoch: int, size: int) -> np.ndarray:
+    key = (seed, epoch, size)
+    if key not in _orders:
+        if len(_orders) > 8:
+            _orders.clear()
+        _orders[key] = np.random.default_rng([seed, epoch, 4]).permutation(size)
+    return _orders[key]
+
+
+def save(adapted: Any, out: Path, about: dict[str, Any]) -> None:
+    """Write the adapter: peft's files in half precision, ``adapter.json`` and the card."""
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.half()
+    adapted.peft_config["default"].base_model_name_or_path = "guqin-kg/recogniser"
+    adapted.save_pretrained(out, safe_serialization=True)
+    (out / "adapter.json").write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    (out / "README.md").write_text(_card(about), "utf-8")
+
+
+def _card(about: dict[str, Any]) -> str:
+    lines = [
+        f"# Adapter {about['name']}",
+        "",
+        f"LoRA adapter of the guqin-kg recogniser, trained on {about['crops']} labelled crops "
+        f"({about['readings']} different readings).",
+        "",
+        f"- Crops: {about['credit'] or 'of the user'}",
+        f"- Use: `guqin recognize --adapter {about['name']} IMAGE …`",
+        f"- Trained with: `{about['command']}`, seed {about['config']['seed']}, {about['steps']} steps, "
+        f"{about['minutes']} minutes on one core",
+        f"- Fits only the base with weights hash `{about['base']}` and vocabulary `{about['vocabulary']}`; "
+        f"graph `{about['graph']}`",
+    ]
+    if about.get("measures"):
+        lines += ["", "Measured on pages left out of a training run of the same configuration:", ""]
+        lines += [f"- {key}: {value}" for key, value in about["measures"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def check_name(name: str) -> str:
+    """A name that can be a folder.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if not name or name.startswith(".") or any(c in name for c in '/\\:*?"<>|\n\0'):
+        raise UsageError(f"{name!r} cannot name an adapter", hint="letters, digits and dashes")
+    return name
+
+
+def only(crops: Crops, pages: set[Any]) -> Crops:
+    """The crops of some pages."""
+    return crops.where(lambda row: row.page in pages)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")

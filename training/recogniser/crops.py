@@ -1,0 +1,105 @@
+"""Labelled crops of a book: reading, checking, turning into arrays."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from guqin_kg.errors import DataError, GuqinKGError, NotFoundError
+from guqin_kg.recognise.images import fit, load_grey
+from guqin_kg.recognise.vocabulary import Vocabulary
+from guqin_kg.recognise.words import Words
+from training.recogniser.shards import Shard, pack
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One labelled picture: where it lies, its canonical reading, its page if known."""
+
+    file: Path
+    reading: str
+    bases: tuple[str, ...]
+    page: Any = None
+
+
+@dataclass
+class Crops:
+    """The usable rows of a file, and what was left out and why (``line: reason``)."""
+
+    rows: list[Crop]
+    skipped: list[str] = field(default_factory=list)
+
+    def where(self, keep: Any) -> Crops:
+        """The rows for which ``keep(row)`` is true."""
+        return Crops([row for row in self.rows if keep(row)])
+
+
+def read_crops(path: Path, words: Words, vocabulary: Vocabulary) -> Crops:
+    """Read JSON lines with ``file`` (relative to the file's folder) and ``reading``; null readings are left out.
+
+    Raises:
+        NotFoundError: no such file.
+        DataError: no usable row; the first reasons are named.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"no crops file {path}", hint='JSON lines: {"file": "a.png", "reading": "…"}')
+    crops = Crops([])
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8: {error.reason}", file=path) from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            reading, name = row.get("reading"), row.get("file")
+            if not reading:
+                crops.skipped.append(f"{number}: no reading")
+                continue
+            if not name or not (path.parent / name).is_file():
+                crops.skipped.append(f"{number}: no picture {name!r}")
+                continue
+            bases = words.encode(reading)
+            vocabulary.encode(bases)
+        except (ValueError, AttributeError, TypeError) as error:
+            crops.skipped.append(f"{number}: not a JSON object ({error})")
+            continue
+        except GuqinKGError as error:
+            crops.skipped.append(f"{number}: {error.message}")
+            continue
+        found = words.decode(bases)
+        crops.rows.append(Crop(path.parent / name, found.reading if found else reading, bases, row.get("page")))
+    if not crops.rows:
+        raise DataError(
+            f"no usable crop in {len(lines)} lines; " + "; ".join(crops.skipped[:5]),
+            code="no-crops",
+            file=path,
+            hint='each line: {"file": "a.png", "reading": "…"} with a reading `guqin parse` accepts',
+        )
+    return crops
+
+
+def to_shard(crops: Crops, vocabulary: Vocabulary, height: int, width: int, length: int) -> Shard:
+    """Windows and tokens of the crops; boxes unknown (NaN). Pictures that cannot be read move to ``skipped``."""
+    packed, kept = [], []
+    for row in crops.rows:
+        try:
+            window = fit(load_grey(row.file), height, width).pixels
+        except GuqinKGError as error:
+            crops.skipped.append(f"{row.file.name}: {error.message}")
+            continue
+        tokens = vocabulary.encode(row.bases)
+        if len(tokens) > length:
+            crops.skipped.append(f"{row.file.name}: {row.reading} is longer than the model reads")
+            continue
+        packed.append((window, tokens, np.full((len(tokens), 4), np.nan, np.float32)))
+        kept.append(row)
+    crops.rows[:] = kept
+    if not packed:
+        raise DataError("none of the pictures can be read; " + "; ".join(crops.skipped[:5]), code="no-crops")
+    return pack(packed, length)
