@@ -62,6 +62,7 @@ class Rule:
     slots: tuple[Slot, ...]
     notes: int
     normalises_order: bool
+    labels: dict[str, str]
 
     @cached_property
     def regex(self) -> re.Pattern[str]:
@@ -162,9 +163,9 @@ class Grammar:
         }
 
     @cached_property
-    def same_string_forbidden(self) -> frozenset[str]:
-        """Techniques that need different strings."""
-        return self.words.get("pinch", frozenset())
+    def pinch_minimum(self) -> dict[str, int]:
+        """Words for two strings sounded together, with the fewest strings they may name."""
+        return {base.name: base.min_strings or 0 for base in self.inventory.by_role("pinch")}
 
     def base(self, word: str, *roles: str) -> BaseNotation | None:
         """The base notation ``word`` with one of ``roles``; components count only where nothing else has the name."""
@@ -196,6 +197,7 @@ class Grammar:
             slots=tuple(slots),
             notes=counter[0],
             normalises_order=view.value(iri, GQ + "normalisesOrder") == "true",
+            labels=view.by_lang(iri, _RDFS_LABEL),
         )
 
     def _signs(self, term: Term) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import cached_property
 
 from guqin_kg.inventory import BaseNotation, Inventory
 from guqin_kg.notation.pattern import Term, trie_regex
@@ -28,7 +29,6 @@ class Coded:
     Attributes:
         text: one character per word.
         spelled: name of a base notation -> the spelling used, for spellings the graph wants kept.
-        whole_words: reading words of several characters that begin with a word of their own.
     """
 
     text: str
@@ -175,22 +175,36 @@ class Alphabet:
         return found
 
     def _number(self, found: re.Match[str]) -> str:
+        """A number in Arabic digits: behind a technique string numbers one by one, else a position."""
         whole, _, tenth = found[0].partition(".")
         if tenth and self.points:
             return self.spell_number(whole) + self.points + self.spell_number(tenth)
+        if found.start() and self.fold_chars(found.string[found.start() - 1]) in self._string_heads:
+            return "".join(self.spell_number(digit) for digit in whole)
         return self.spell_number(whole)
 
-    @property
+    @cached_property
+    def _string_heads(self) -> frozenset[str]:
+        """Last characters of the words that string numbers follow."""
+        roles = {"stroke", "figure", "run", "pinch"}
+        return frozenset(base.name[-1] for base in self.bases if base.roles & roles)
+
+    @cached_property
     def points(self) -> str:
         """The word that parts hui and fen in a decimal number (that of the unit of hui)."""
         return next((b.name for b in self.bases if "unit" in b.roles and b.extra.get("decimalPoint")), "")
 
     def spell_number(self, digits: str) -> str:
-        """Arabic digits as the graph's digits: 10 to 19 as one number, anything else digit by digit."""
+        """Arabic digits as the graph's digits: 10 to 19 as one number of hui, anything else digit by digit.
+
+        A hui that does not exist (14 to 19) keeps its unit, so that it is not taken for hui 10 and fen.
+        """
         by_number = {number: char for char, number in self.digits.items()}
         value = int(digits)
         if 10 <= value <= 19 and 10 in by_number:
-            return by_number[10] + (by_number[value - 10] if value > 10 else "")
+            spelled = by_number[10] + (by_number[value - 10] if value > 10 else "")
+            exists = any("hui" in base.roles and base.number == value for base in self.bases)
+            return spelled if exists else spelled + self.points
         return "".join(by_number.get(int(d), d) for d in digits)
 
 

@@ -131,9 +131,23 @@ def _read(reading: str, grammar: Grammar) -> tuple[Notation, Rule, Coded]:
             reading=reading[:MAX_LENGTH],
             at=MAX_LENGTH,
         )
-    folded = alphabet.fold(reading)
-    coded = alphabet.code(folded)
     refused: list[ReadingError] = []
+    found = read_folded(alphabet.fold(reading), grammar, reading, refused)
+    if found:
+        return found
+    if refused:
+        raise refused[0]
+    from guqin_kg.notation.suggest import explain_failure
+
+    raise explain_failure(reading, grammar)
+
+
+def read_folded(
+    folded: str, grammar: Grammar, reading: str, refused: list[ReadingError]
+) -> tuple[Notation, Rule, Coded] | None:
+    """Read folded text: whole words first, then with words behind digits, then character by character."""
+    alphabet = grammar.alphabet
+    coded = alphabet.code(folded)
     found = _first(coded, grammar, reading, refused)
     if found:
         return found
@@ -141,11 +155,7 @@ def _read(reading: str, grammar: Grammar) -> tuple[Notation, Rule, Coded]:
         found = _first(other, grammar, reading, refused) if other.text != coded.text else None
         if found:
             return found
-    if refused:
-        raise refused[0]
-    from guqin_kg.notation.suggest import explain_failure
-
-    raise explain_failure(reading, grammar)
+    return None
 
 
 def _first(
@@ -195,7 +205,7 @@ def assemble(notes: list[dict[str, Any]], form: Form, grammar: Grammar, reading:
     if inner and "tone" in top:
         _sound(top, grammar)
     notation = Notation(form=form, **top)
-    if notation.tone or notation.notes:
+    if notation.tone or notation.notes or not grammar.pinch_minimum.keys().isdisjoint(notation.techniques):
         check_hard_rules(notation, grammar, reading)
     return notation
 
@@ -252,16 +262,27 @@ def check_hard_rules(notation: Notation, grammar: Grammar, reading: str) -> None
         excluded = grammar.excluded_by.get(tone, frozenset()) if tone else frozenset()
         if excluded:
             _check_tone(note, str(tone), excluded, grammar, reading)
-    if notation.form == "complex" and len(notation.notes) == 2:
-        first, second = notation.notes
-        if first.strings == second.strings and set(notation.techniques) & grammar.same_string_forbidden:
-            raise ReadingError(
-                f"both sides name string {first.strings[0]}: two different strings sound together",
-                code="same-string",
-                hint="name two different strings",
-                reading=reading,
-                at=len(reading) - 1,
-            )
+    pinches = grammar.pinch_minimum
+    word = next((word for word in notation.techniques if word in pinches), None)
+    if word is None or notation.form not in ("simple", "complex"):
+        return
+    strings = notation.strings or tuple(n for note in notation.notes for n in note.strings)
+    if len(strings) == 2 and strings[0] == strings[1]:
+        raise ReadingError(
+            f"{word} names string {strings[0]} twice: two different strings sound together",
+            code="same-string",
+            hint="name two different strings",
+            reading=reading,
+            at=max(len(reading) - 1, 0),
+        )
+    if 0 < len(strings) < pinches[word]:
+        raise ReadingError(
+            f"{word} sounds two strings and only one is named",
+            code="incomplete",
+            hint="name both strings, each with finger and position or with the sign of an open string",
+            reading=reading,
+            at=len(reading),
+        )
 
 
 def _check_tone(note: Note, tone: str, excluded: frozenset[str], grammar: Grammar, reading: str) -> None:
@@ -284,12 +305,16 @@ def _check_tone(note: Note, tone: str, excluded: frozenset[str], grammar: Gramma
         return
     sound = grammar.sound_of.get(tone)
     place = {"open": "open-string", "harmonic": "harmonic"}.get(sound or "", "carried-position")
+    from guqin_kg.notation.components import position_name
+
+    shown = position_name(position, grammar) if position and code in ("fen", "hui") else note.left_finger or what
+    at = grammar.alphabet.fold_chars(reading).find(shown)
     raise ReadingError(
         f"{tone} excludes {what}",
         code=f"{code}-on-{place}",
         hint=f"leave out {tone}, or leave out {what}",
         reading=reading,
-        at=max(reading.find(tone), 0),
+        at=max(at + (len(shown) - 1 if code == "fen" else 0), 0),
     )
 
 
