@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from guqin_kg.notation.grammar import Grammar
     from guqin_kg.score.context import Interpretation
 
-_WRITERS = (".wav", ".mid", ".midi", ".musicxml", ".html", ".pdf")
+_WRITERS = (".wav", ".mid", ".midi", ".musicxml", ".html", ".pdf", ".ttl")
 
 
 def _tuning_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -281,6 +281,11 @@ def _write(
     elif kind == ".musicxml":
         title = found.score.comments[0].split(",")[0].split("。")[0] if found.score.comments else None
         export.write_musicxml(found, out, title)
+    elif kind == ".ttl":
+        from guqin_kg.score.turtle import piece_iri, write_turtle
+
+        write_turtle(found, grammar, out)
+        said["iri"] = piece_iri(found)
     else:
         from guqin_kg.score.page import write_page
 
@@ -295,7 +300,7 @@ def _write(
     "outs",
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Also write F.wav, F.mid, F.musicxml, F.html or F.pdf (may be given several times).",
+    help="Also write F.wav, F.mid, F.musicxml, F.html, F.pdf or F.ttl (may be given several times).",
 )
 @click.option("--tempo", type=float, default=60.0, show_default=True, help="Beats a minute, for WAV and MIDI.")
 @click.option("--strings", "material", help="String material of the graph: silk (default) or steel.")

@@ -174,7 +174,9 @@ def read_music(view: GraphView, iri: str | None, source: str) -> Score:
         name = view.value(event, GQ + "notationName") or (
             view.value(notation, GQ + "notationName") if notation else None
         )
-        rows.append(Row(index, str(index), view.value(event, GQ + "section"), main=name))
+        scope = view.value(event, GQ + "inScope") or ""
+        mode = "harmonic" if scope.endswith("HarmonicScope") else None
+        rows.append(Row(index, str(index), view.value(event, GQ + "section"), main=name, mode=mode))
     if not rows:
         raise DataError(f"the piece {iri} has no events", code="empty", hint="give it gq:hasEvent statements")
     tradition = view.value(iri, GQ + "tradition")

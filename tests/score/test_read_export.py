@@ -14,6 +14,7 @@ from guqin_kg.score.context import interpret
 from guqin_kg.score.export import audio, write_midi, write_musicxml
 from guqin_kg.score.jianpu import parse_jianpu
 from guqin_kg.score.read import read_music, read_score, read_text
+from guqin_kg.score.turtle import write_turtle
 
 PHRASE = "散勾二 托七 名十勾五 上九 吟 撮大七七散四 大九绰勾四"
 PIECE = """
@@ -148,3 +149,24 @@ def test_repeats_are_heard(grammar: Grammar) -> None:
     once = audio(interpret(read_text("「 散勾二 散勾三"), grammar), grammar.inventory)
     twice = audio(interpret(read_text("「 散勾二 散勾三 从「再作"), grammar), grammar.inventory)
     assert len(twice) - len(once) == pytest.approx(2 * 44_100, abs=10)
+
+
+def test_a_score_goes_into_the_graph_and_comes_back(tmp_path: Path, grammar: Grammar) -> None:
+    (tmp_path / "song.csv").write_text(
+        "# 试曲. 1 = F3\nno,section,mode,reading,side_notes\n1,一,,大九挑七,缓吟\n2,一,,撮大七七散四,\n"
+        "3,二,harmonic,大七勾二,\n"
+        "4,二,harmonic,挑七,泛止\n5,三,,散勾一,少息\n",
+        encoding="utf-8",
+    )
+    found = interpret(read_score(tmp_path / "song.csv"), grammar, tuning="蕤宾调")
+    write_turtle(found, grammar, tmp_path / "song.ttl")
+    again = read_score(tmp_path / "song.ttl")
+    assert (again.extra["iri"], again.tradition) == ("https://w3id.org/guqin/resource/piece-song", "decimal")
+    back = interpret(again, grammar)
+    assert back.strings == found.strings
+    assert [e.text for e in back.events] == [e.text for e in found.events]
+    assert [e.result.sounds for e in back.events] == [e.result.sounds for e in found.events]
+    assert back.findings == found.findings == []
+    first = (tmp_path / "song.ttl").read_bytes()
+    write_turtle(found, grammar, tmp_path / "song.ttl")
+    assert (tmp_path / "song.ttl").read_bytes() == first
