@@ -40,6 +40,7 @@ class ViewKey:
     query: str
     lookups: tuple[tuple[str, str], ...] = ()
     where: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    needs: tuple[tuple[str, tuple[Any, ...]], ...] = ()
 
 
 class View:
@@ -79,9 +80,10 @@ class View:
         self.row_type: Any = namedtuple("Row", names)  # type: ignore[misc]
         self.queries = tuple(spec.name for spec in self.specs)
         self.digest = hashlib.blake2b("\n".join(s.digest for s in self.specs).encode(), digest_size=8).hexdigest()
-        for column, _ in key.where:
+        for column, _ in (*key.where, *key.needs):
             if column not in names:
-                raise ViewError(f"'where' names the column {column!r}, which {key.query} lacks", file=main.file)
+                raise ViewError(f"the header names the column {column!r}, which {key.query} lacks", file=main.file)
+        self._needs = [(names.index(column), values) for column, values in key.needs]
         self._where = [(names.index(column), frozenset(values)) for column, values in key.where]
         self._memo: dict[tuple[Any, ...], tuple[list[Any], frozenset[str]]] = {}
 
@@ -98,6 +100,10 @@ class View:
             if found[0]:
                 out += found[0]
                 rests |= found[1]
+        for at, values in self._needs:
+            present = {row[at] for row in out}
+            if not present.issuperset(values) if values else not present - {None}:
+                return [], frozenset()
         return out, rests
 
     def _join(
@@ -125,7 +131,7 @@ class View:
 
 def view_of(template: Template) -> ViewKey:
     """The view a template's header asks for."""
-    return ViewKey(template.query, template.lookups, template.where)
+    return ViewKey(template.query, template.lookups, template.where, template.needs)
 
 
 class Rows:

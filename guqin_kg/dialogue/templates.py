@@ -31,7 +31,7 @@ LANGS = ("zh", "en")
 SHARED = frozenset({"row", "rows", "chance"})
 _HEADER = re.compile(r"\A\s*\{#-?(.*?)-?#\}", re.S)
 _SECTION = re.compile(r"^== *(question|answer|text) *$", re.M)
-_KEYS = {"query", "lookups", "where", "sets", "columns", "about"}
+_KEYS = {"query", "lookups", "where", "needs", "needs_all", "sets", "columns", "about"}
 POOL = "pool"
 
 
@@ -59,6 +59,8 @@ class Template:
         sets: set name to place (1-based), or 0 for the pool from which a missing turn is replaced.
         lookups: (column, lookup query) pairs whose facts are joined to the rows.
         where: (column, allowed values) pairs; only such rows are seen.
+        needs: (column, values) pairs: without a row that has each of the values (any value when there are none) in the
+            column, the turn does not apply.
         columns: the columns of the query that the header says are used.
     """
 
@@ -67,6 +69,7 @@ class Template:
     query: str
     lookups: tuple[tuple[str, str], ...]
     where: tuple[tuple[str, tuple[Any, ...]], ...]
+    needs: tuple[tuple[str, tuple[Any, ...]], ...]
     sets: Mapping[str, int]
     columns: tuple[str, ...]
     questions: tuple[Phrase, ...]
@@ -182,7 +185,8 @@ def parse_template(path: Path, text: str, *, root: Path) -> Template:
         )
     try:
         loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        known = yaml.load(header[1], Loader=loader) or {}  # noqa: S506 (a safe loader)
+        head = "\n".join(line.strip() for line in header[1].split("\n"))
+        known = yaml.load(head, Loader=loader) or {}  # noqa: S506 (a safe loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = 1 + (mark.line if mark else 0)
@@ -216,6 +220,10 @@ def parse_template(path: Path, text: str, *, root: Path) -> Template:
         query=str(known["query"]),
         lookups=tuple(sorted((str(k), str(v)) for k, vs in (known.get("lookups") or {}).items() for v in _listed(vs))),
         where=tuple(sorted((str(k), _allowed(v)) for k, v in (known.get("where") or {}).items())),
+        needs=(
+            *((str(k), ()) for k in _listed(known.get("needs") or [])),
+            *sorted((str(k), _allowed(v)) for k, v in (known.get("needs_all") or {}).items()),
+        ),
         sets=sets,
         columns=tuple(known.get("columns") or ()),
         questions=tuple(sections["question"]),
@@ -306,7 +314,7 @@ def read_columns(template: Template) -> dict[str, int]:
                 note(attribute.attr, attribute.lineno)
         for call in tree.find_all(nodes.Filter):
             if call.name in filters.COLUMN_FILTERS:
-                for argument in call.args:
+                for argument in call.args[:1]:
                     if isinstance(argument, nodes.Const):
                         note(str(argument.value), call.lineno)
     return found
@@ -334,7 +342,11 @@ def check_columns(template: Template, columns: Iterable[str]) -> None:
                 line=line,
                 hint="add it to 'columns:' in the header",
             )
-    for column in sorted(declared - set(read)):
+    conditions = {column for column, _ in (*template.needs, *template.where)}
+    for column, _ in (*template.needs, *template.where):
+        if column not in given:
+            raise TemplateError(f"names the column {column!r}, which its query lacks", file=template.path, line=1)
+    for column in sorted(declared - set(read) - conditions):
         raise TemplateError(f"declares the column {column!r} and never reads it", file=template.path, line=1)
 
 
