@@ -145,8 +145,8 @@ def excitation(tone: Tone, count: int, rate: int, rng: np.random.Generator) -> n
     return out
 
 
-def _line(e: np.ndarray, delay: np.ndarray, gain: float, kernel: np.ndarray) -> np.ndarray:
-    """One closed delay line driven by ``e``; ``delay`` in samples, one value a sample."""
+def _line(e: np.ndarray, delay: np.ndarray, gain: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """One closed delay line driven by ``e``; ``delay`` (in samples) and ``gain`` have one value a sample."""
     import numpy as np
 
     count, pad = len(e), int(np.max(delay)) + 16
@@ -210,7 +210,7 @@ def sound(tone: Tone, material: Material, *, rate: int = RATE, seed: int = 0) ->
     if tone.node is None:
         hz = tone.hz * 2.0 ** (cents_curve(tone, count, rate) / 1200.0)
         seconds = material.decay * (material.stopped_decay if tone.stopped else 1.0)
-        gain = 10.0 ** (-3.0 / (tone.hz * seconds))
+        gain = 10.0 ** (-3.0 / (hz * seconds))
         y = _line(e, rate / hz, gain, kernel)
     else:
         hold = max(0.15, 40.0 / tone.open_hz)
