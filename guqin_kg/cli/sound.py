@@ -66,7 +66,7 @@ def pitch(
         _print_tunings(grammar, fmt)
         return
     if not readings:
-        raise UsageError("no reading given", hint="guqin pitch 大九勾四")
+        raise UsageError("no reading given", hint="guqin pitch --help shows examples")
     found = [_pitch_json(text, grammar, tuning, tradition, temperament, a4) for text in readings]
     if fmt == "json":
         echo_json(found)
@@ -203,7 +203,7 @@ def play(
     from guqin_kg.score.read import Row, Score
 
     if (out is None) == (each is None):
-        raise UsageError("give --out FILE or --each DIR", hint="guqin play 大九勾四 --out note.wav")
+        raise UsageError("give --out FILE or --each DIR", hint="guqin play --help shows examples")
     if readings == ("-",):
         readings = tuple(line.strip() for line in sys.stdin if line.strip())
     grammar = workspace_grammar(workspace)
