@@ -17,6 +17,8 @@ gqr:n-t4 a gq:CompoundNotation ; gq:form gq:simple ; gq:tone gqr:tone-jiu ; gq:h
 """
 BAD = {
     "two sounds": ("gq:form gq:simple ; gq:sound gq:open , gq:stopped", "two-values"),
+    "a class that says otherwise": ("a gq:OpenNotation ; gq:sound gq:stopped", "two-values"),
+    "simple and complex": ("a gq:SimpleNotation ; gq:form gq:complex", "two-values"),
     "open sign with a finger": ("gq:form gq:simple ; gq:tone gqr:tone-san ; gq:leftFinger gqr:lf-da", "disjoint"),
     "open sign with a position": ("gq:form gq:simple ; gq:tone gqr:tone-san ; gq:marker gqr:position-9", "disjoint"),
     "harmonic slid into": ("gq:sound gq:harmonic ; gq:fingerRefinedNotation gqr:orn-chuo", "disjoint"),
@@ -86,8 +88,9 @@ def test_contradictions_are_found_and_named(released, tmp_path, name):
 
 
 @needs_java
-def test_hermit_finds_a_contradiction_too(released, tmp_path):
-    body, _ = BAD["open sign with a finger"]
+@pytest.mark.parametrize("name", ["two sounds", "a class that says otherwise", "open sign with a finger"])
+def test_hermit_finds_a_contradiction_too(released, tmp_path, name):
+    body, _ = BAD[name]
     found = owl.reason(with_text(released, tmp_path, f"gqr:n-bad a gq:CompoundNotation ; {body} ."), "hermit")
     assert not found.consistent
     assert found.clashes[0].focus == GQR + "n-bad"
