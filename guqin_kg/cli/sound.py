@@ -27,7 +27,10 @@ def _tuning_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--temperament",
             help="Open strings among themselves: equal (default), pythagorean, just, or another of yours.",
         ),
-        click.option("--tradition", help="How two-digit positions are meant: decimal (default) or between."),
+        click.option(
+            "--tradition",
+            help="How two-digit positions are meant: decimal (default), between, or the title of a source of the graph.",
+        ),
         click.option("--tuning", help="Name, other name or id of a tuning (default: the standard one)."),
     ):
         command = option(command)

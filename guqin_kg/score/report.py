@@ -26,6 +26,12 @@ def report_json(found: Interpretation, grammar: Grammar) -> dict[str, Any]:
             "two-digit positions are read as lying between two hui; even a hui written alone need not be exact in such "
             "a source"
         )
+    for title, tradition in sorted(board.sources.items()):
+        if tradition != found.tradition and any(title in comment for comment in found.score.comments):
+            notes.append(
+                f"the file names {title}, whose positions are meant otherwise ({tradition}): if these are its own, use "
+                f"--tradition {title}"
+            )
     return {
         "source": found.score.source,
         "comments": list(found.score.comments),

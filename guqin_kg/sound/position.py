@@ -6,7 +6,8 @@ only how tenths, halves and "between" divide the gap of two neighbouring hui.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from guqin_kg.errors import DataError, NotFoundError
@@ -14,6 +15,7 @@ from guqin_kg.inventory import GQ, Inventory, local
 from guqin_kg.model import Position
 
 BETWEEN = "between"
+_TITLE = "http://purl.org/dc/terms/title"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,13 @@ class Fingerboard:
         hui: number to (fraction from the bridge, harmonic number).
         outside: values of the place beyond the last hui, the preferred one first.
         traditions: codes of the traditions, the default first.
+        sources: title of a source to the tradition it is written in.
     """
 
     hui: dict[int, tuple[Fraction, int]]
     outside: tuple[Fraction, ...]
     traditions: tuple[str, ...]
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def last(self) -> int:
@@ -57,20 +61,22 @@ class Fingerboard:
         return max(self.hui)
 
     def tradition(self, name: str | None) -> str:
-        """``name`` checked, or the default tradition.
+        """The tradition called ``name``, or that of the source with this title; the default one for None.
 
         Raises:
-            NotFoundError: no such tradition in the graph.
+            NotFoundError: no such tradition or source in the graph.
         """
         if name is None:
             return self.traditions[0]
-        if name not in self.traditions:
-            raise NotFoundError(
-                f"the graph has no tradition {name!r}",
-                code="unknown-tradition",
-                hint=f"known: {', '.join(self.traditions)}",
-            )
-        return name
+        if name in self.traditions:
+            return name
+        if name in self.sources:
+            return self.sources[name]
+        raise NotFoundError(
+            f"the graph has no tradition {name!r}",
+            code="unknown-tradition",
+            hint=f"traditions: {', '.join(self.traditions)}; sources: {', '.join(sorted(self.sources))}",
+        )
 
     def at(self, hui: int) -> Fraction:
         """Fraction of a hui; the open string (1) one beyond the last, 0 before the first.
@@ -192,6 +198,11 @@ def fingerboard(inventory: Inventory) -> Fingerboard:
         (view.value(iri, GQ + "isDefault") != "true", view.value(iri, GQ + "code") or local(iri))
         for iri in view.instances(GQ + "Tradition")
     )
+    sources = {
+        title: view.value(tradition, GQ + "code") or local(tradition)
+        for iri in view.instances(GQ + "Source")
+        if (title := view.value(iri, _TITLE)) and (tradition := view.value(iri, GQ + "tradition"))
+    }
     if not hui or not outside or not traditions:
         raise NotFoundError("the graph lacks hui fractions, values beyond them, or traditions", code="no-fingerboard")
-    return Fingerboard(hui, tuple(value for _, value in outside), tuple(code for _, code in traditions))
+    return Fingerboard(hui, tuple(value for _, value in outside), tuple(code for _, code in traditions), sources)

@@ -78,3 +78,7 @@ def test_early_print_reads_with_ranges(grammar: Grammar, scores: Path) -> None:
     ranged = [p for e in data["events"] for p in e.get("pitches", ()) if "range" in p]
     assert ranged
     assert data["notes"]
+    modern = report_json(interpret(read_score(scores / "wushenqinpu_pages1-3.csv"), grammar), grammar)
+    assert any("五声琴谱" in note for note in modern["notes"]), "the file names a print of another tradition"
+    by_source = interpret(read_score(scores / "wushenqinpu_pages1-3.csv"), grammar, tradition="五声琴谱")
+    assert by_source.tradition == "between"

@@ -79,6 +79,12 @@ def test_every_row_of_the_fen_table(board: Fingerboard, shared_data: Path) -> No
         assert place.fraction == Fraction(row["fraction_from_bridge"]), row["position"]
 
 
+def test_a_source_has_its_tradition(board: Fingerboard) -> None:
+    assert board.tradition("五声琴谱") == "between"
+    assert board.tradition("自远堂琴谱") == "decimal"
+    assert board.tradition(None) == "decimal"
+
+
 def test_what_does_not_exist(board: Fingerboard) -> None:
     with pytest.raises(NotFoundError, match="tradition"):
         board.place(Position(hui=7), "tang")
