@@ -29,7 +29,7 @@ def _tuning_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--tradition",
-            help="How two-digit positions are meant: decimal (default), between, or the title of a source of the graph.",
+            help="How two-digit positions are meant: decimal (default), between, or the title of a source.",
         ),
         click.option("--tuning", help="Name, other name or id of a tuning (default: the standard one)."),
     ):
