@@ -8,7 +8,7 @@ the graph.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 INPUTS = tuple(GQ + n for n in ("HuiNumber", "FenNumber", "PositionSign", "Tradition", "OutsideConvention"))
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _RDFS = "http://www.w3.org/2000/01/rdf-schema#"
+_SKOS = "http://www.w3.org/2004/02/skos/core#"
+_DCT = "http://purl.org/dc/terms/"
 _XSD = "http://www.w3.org/2001/XMLSchema#"
 
 
@@ -74,6 +76,13 @@ def positions(inventory: Inventory) -> list[Triple]:
     def state(subject: str, predicate: str, value: ox.NamedNode | ox.Literal) -> None:
         out.append(ox.Triple(ox.NamedNode(subject), ox.NamedNode(predicate), value))
 
+    def describe(subject: str, what: str, about: str, sources: Iterable[str]) -> None:
+        """``what`` it is, in the words the graph has for ``about``, and where that comes from."""
+        for lang, text in inventory.view.by_lang(about, _SKOS + "definition").items():
+            state(subject, _SKOS + "definition", ox.Literal(f"{what}: {text}", language=lang))
+        for source in sorted(set(sources)):
+            state(subject, _DCT + "source", ox.NamedNode(source))
+
     for name, position, parts in written_positions(inventory):
         iri = GQR + name
         state(iri, _RDF + "type", ox.NamedNode(GQ + "Position"))
@@ -86,6 +95,9 @@ def positions(inventory: Inventory) -> list[Triple]:
             role = "hui" if part.number and part is parts[0] else "fen" if "fen" in part.roles else None
             term = role or ("fen" if part.number else "positionSign")
             state(iri, GQ + term, ox.NamedNode(part.iri))
+        if all(p.pinyin for p in parts):
+            state(iri, GQ + "pinyin", ox.Literal(" ".join(p.pinyin or "" for p in parts)))
+        describe(iri, word, GQ + "Position", (s for p in parts for s in p.sources))
         harmonic = board.harmonic(position)
         for code in board.traditions:
             tradition, labels = traditions[code]
@@ -94,6 +106,7 @@ def positions(inventory: Inventory) -> list[Triple]:
             state(iri, GQ + "interpretation", ox.NamedNode(node))
             state(node, _RDF + "type", ox.NamedNode(GQ + "PositionInterpretation"))
             state(node, GQ + "tradition", ox.NamedNode(tradition))
+            describe(node, word, tradition, inventory.view.values(tradition, _DCT + "source"))
             state(node, GQ + "fractionFromBridge", ox.Literal(str(place.fraction)))
             decimal = ox.NamedNode(_XSD + "decimal")
             state(node, GQ + "stoppedCents", ox.Literal(cents(1 / place.fraction), datatype=decimal))
