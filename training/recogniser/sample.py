@@ -70,6 +70,7 @@ class Sampler:
 
         self.words = words
         self.longest = longest
+        self._drawable = drawable
         plan = yaml.safe_load(shapes.read_text("utf-8"))
         view = words.inventory.view
         texts = {
@@ -105,7 +106,7 @@ class Sampler:
             except ReadingError:
                 continue
             read = self.words.decode(bases)
-            if read and len(bases) <= self.longest:
+            if read and len(bases) <= self.longest and self._drawable.issuperset(bases):
                 return Sampled(read.reading, read.notation, bases)
         raise ReadingError("the reading rules of this graph derive no drawable notation", code="no-notation")
 

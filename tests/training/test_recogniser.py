@@ -1,0 +1,178 @@
+"""The base and adapt recipes at toy size: learning, resuming, refusing what does not fit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from guqin_kg.errors import DataError, UsageError
+from guqin_kg.recognise import shelf
+
+torch = pytest.importorskip("torch", reason="needs the [train] extra")
+pytest.importorskip("peft", reason="needs the [train] extra")
+
+pytestmark = [pytest.mark.train, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """A toy base, trained for a few steps on drawn images without fonts."""
+    from training import config
+    from training.recipes import base
+
+    out = tmp_path_factory.mktemp("toy")
+    settings = config.load("tiny").model_copy(update={"other_characters": 0.0})
+    about = base.run(settings, out, quiet=True, command="test")
+    return out, settings, about
+
+
+@pytest.fixture(scope="module")
+def crops(toy, tmp_path_factory):
+    """A few drawn pictures as labelled crops, some rows broken."""
+    from PIL import Image
+
+    from guqin_kg.draw import draw_spec, sample_spec
+    from guqin_kg.notation.parse import parse
+
+    folder = tmp_path_factory.mktemp("crops")
+    rows = []
+    for at, reading in enumerate(["大九勾四", "散挑七", "勾三", "名十打一", "四", "散勾一"] * 2):
+        drawing = draw_spec(sample_spec(parse(reading), "print", at, size=48, frame="crop"))
+        Image.fromarray(drawing.pixels).save(folder / f"{at}.png")
+        rows.append({"file": f"{at}.png", "reading": reading, "page": at % 3})
+    rows += [{"file": "missing.png", "reading": "勾三"}, {"file": "0.png", "reading": "不成字"}, {"file": "0.png", "reading": None}]
+    path = folder / "crops.jsonl"
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    return path
+
+
+def test_model_folder_is_whole(toy):
+    out, _, about = toy
+    assert {p.name for p in out.iterdir()} >= {
+        "config.json", "model.safetensors", "vocabulary.json", "calibration.json", "training.json", "automaton.npz",
+    }  # fmt: skip
+    assert about["steps"] == 12
+    model = shelf.load(out)
+    assert model.vocabulary.hash == json.loads((out / "vocabulary.json").read_text())["hash"]
+    assert not list(out.rglob("*.bin")) and not list(out.rglob("*.pt"))
+
+
+def test_same_seed_same_weights(toy, tmp_path):
+    from training.recipes import base
+
+    out, settings, _ = toy
+    base.run(settings, tmp_path / "again", quiet=True, cache=out / "run" / "shards")
+    assert shelf.file_hash(out / "model.safetensors") == shelf.file_hash(tmp_path / "again" / "model.safetensors")
+
+
+def test_killed_run_goes_on_to_the_same_end(toy, tmp_path):
+    from training.recipes import base
+
+    out, settings, _ = toy
+    broken = tmp_path / "broken"
+    real_step, calls = base.loop._step, []
+
+    def dying(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 7:
+            raise KeyboardInterrupt
+        return real_step(*args, **kwargs)
+
+    base.loop._step = dying
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            base.run(settings, broken, quiet=True, cache=out / "run" / "shards")
+    finally:
+        base.loop._step = real_step
+    base.run(settings, broken, quiet=True, cache=out / "run" / "shards")
+    whole, resumed = shelf.load(out).weights, shelf.load(broken).weights
+    for name, tensor in whole.items():
+        np.testing.assert_allclose(tensor.astype(np.float32), resumed[name].astype(np.float32), atol=2e-3, rtol=2e-3, err_msg=name)
+
+
+def test_adapter_is_trained_loaded_and_refused(toy, crops, tmp_path):
+    from guqin_kg.notation.grammar import default_grammar
+    from guqin_kg.recognise.recogniser import Recogniser
+    from training import config
+    from training.recipes import adapt
+
+    out, _, _ = toy
+    settings = config.load("adapt", steps=6).model_copy(
+        update={"batch": 6, "drawn_images": 16, "shard": 16, "other_characters": 0.0, "bf16": False, "warmup": 1}
+    )
+    about = adapt.run(settings, out, crops, "toy", tmp_path / "toy", quiet=True, command="test")
+    assert about["crops"] == 12
+    assert about["left_out"] == 3
+    assert (tmp_path / "toy" / "adapter_model.safetensors").is_file()
+    assert str(tmp_path) not in (tmp_path / "toy" / "adapter_config.json").read_text()
+    plain = Recogniser.open(base=out, grammar=default_grammar())
+    adapted = Recogniser.open(base=out, adapter=str(tmp_path / "toy"), grammar=default_grammar())
+    picture = crops.parent / "0.png"
+    before, after = plain.recognise([picture])[0], adapted.recognise([picture])[0]
+    assert after["model"]["adapter"] == "toy"
+    assert before["candidates"] != after["candidates"]
+    other = tmp_path / "other"
+    shutil.copytree(tmp_path / "toy", other)
+    changed = json.loads((other / "adapter.json").read_text())
+    (other / "adapter.json").write_text(json.dumps({**changed, "vocabulary": "0" * 32}))
+    with pytest.raises(UsageError) as caught:
+        shelf.load(out, str(other))
+    assert caught.value.code == "adapter-mismatch"
+
+
+def test_numpy_and_peft_agree(toy, crops, tmp_path):
+    from peft import PeftModel
+
+    from training import config
+    from training.recipes import adapt
+    from training.recogniser import bundle
+
+    out, _, _ = toy
+    settings = config.load("adapt", steps=4).model_copy(
+        update={"batch": 6, "drawn_share": 0.0, "bf16": False, "warmup": 1}
+    )
+    adapt.run(settings, out, crops, "toy", tmp_path / "toy", quiet=True)
+    model, _ = bundle.read(out)
+    merged = PeftModel.from_pretrained(model, tmp_path / "toy").merge_and_unload()
+    ours = shelf.load(out, str(tmp_path / "toy")).weights
+    for name, tensor in merged.state_dict().items():
+        if tensor.ndim:
+            np.testing.assert_allclose(ours[name], tensor.float().numpy(), atol=2e-3, err_msg=name)
+
+
+def test_no_usable_crop(toy, tmp_path):
+    from training import config
+    from training.recipes import adapt
+
+    path = tmp_path / "crops.jsonl"
+    path.write_text('{"file": "no.png", "reading": "勾三"}\nnonsense\n', "utf-8")
+    with pytest.raises(DataError) as caught:
+        adapt.run(config.load("adapt"), toy[0], path, "x", tmp_path / "x", quiet=True)
+    assert caught.value.code == "no-crops"
+
+
+def test_new_words_keep_what_was_learnt(toy):
+    from guqin_kg.recognise.vocabulary import Vocabulary
+    from training.recogniser import bundle
+
+    model, known = bundle.read(toy[0])
+    wanted = Vocabulary.of([*known.ids[4:], "aa-new", "zz-new"])
+    new = bundle.grown(model, known, wanted, 1)
+    at, old = wanted.index["rh-gou"], known.index["rh-gou"]
+    assert torch.equal(new.token_head.weight[at], model.token_head.weight[old])
+    assert new.config.tokens == len(wanted)
+
+
+def test_an_unwritable_place(toy, tmp_path):
+    from guqin_kg.errors import LimitError
+    from training.recogniser import shards
+
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    with pytest.raises(LimitError):
+        shards.write(blocked, 0, lambda seed: (np.zeros((4, 4), np.uint8), [1, 2], np.zeros((2, 4))), 1, 2, 4)
+    assert [p.name for p in Path(tmp_path).iterdir()] == ["file"]

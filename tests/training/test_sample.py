@@ -1,0 +1,64 @@
+"""What the base is trained on: well-formed, drawable, of every role."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from guqin_kg.notation.grammar import default_grammar
+from guqin_kg.notation.parse import parse
+from guqin_kg.recognise.vocabulary import Vocabulary
+from guqin_kg.recognise.words import Words
+
+
+@pytest.fixture(scope="module")
+def words():
+    return Words(default_grammar())
+
+
+@pytest.fixture(scope="module")
+def vocabulary(words):
+    from training.recipes.base import vocabulary_of
+
+    return vocabulary_of(words)
+
+
+def test_samples_are_well_formed(words, vocabulary):
+    from training.recogniser.sample import Sampler
+
+    sampler = Sampler(words, set(vocabulary.ids))
+    rng = np.random.default_rng(3)
+    seen = set()
+    for _ in range(400):
+        item = sampler(rng)
+        assert parse(item.reading) == item.notation
+        assert words.encode(item.reading) == item.bases
+        vocabulary.encode(item.bases)
+        seen.add(item.notation.form)
+    assert seen == {"simple", "complex", "aside", "standalone"}
+
+
+@pytest.mark.parametrize(
+    "reading",
+    ["大九勾四", "名十一注勾三", "撮大七七散四", "散挑七", "勾", "四", "上七九", "大七八对起", "中外打一", "勾间勾三", "泛起"],
+)  # fmt: skip
+def test_words_there_and_back(words, vocabulary, reading):
+    bases = words.encode(reading)
+    found = words.decode(bases)
+    assert found is not None
+    assert found.notation == parse(reading)
+    assert vocabulary.encode(bases)[1:-1] == [vocabulary.index[b] for b in bases]
+
+
+@pytest.mark.slow
+def test_the_open_automaton_takes_what_is_well_formed(words, vocabulary):
+    from training.recogniser.sample import Sampler
+
+    machine = words.automaton(vocabulary)
+    sampler = Sampler(words, set(vocabulary.ids))
+    rng = np.random.default_rng(4)
+    for _ in range(200):
+        assert machine.accepts(vocabulary.encode(sampler(rng).bases)[1:-1])
+    index = vocabulary.index
+    assert not machine.accepts([index["string-4"], index["rh-gou"], index["lf-da"]])
+    assert not machine.accepts([index["lf-da"], index["lf-da"], index["rh-gou"], index["string-1"]])
