@@ -43,7 +43,9 @@ def _progress() -> Any:
 @click.option("--workers", type=int, default=0, help="Processes (default: one a core); the bytes do not depend on it.")
 @click.option("--size", type=int, default=64, show_default=True, help="Longer side in pixels.")
 @click.option("--frame", type=click.Choice(["square", "crop"]), default="square", show_default=True)
-@click.option("--preset", default="print", show_default=True, help="clean, print, handwritten, photo; several by comma.")
+@click.option(
+    "--preset", default="print", show_default=True, help="clean, print, handwritten, photo; several by comma."
+)
 @click.option("--style", "styles", multiple=True, help="Only these styles (guqin fonts); may be repeated.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--shards", "kind", type=click.Choice(["webdataset", "parquet"]), default="webdataset", show_default=True)

@@ -17,12 +17,19 @@ from typing import Any
 from guqin_kg.draw.spec import PRESETS, check_size
 from guqin_kg.draw.styles import style
 from guqin_kg.errors import DataError, NotFoundError, UsageError
+from guqin_kg.inventory import GQ, Inventory
 from guqin_kg.model import Notation
 from guqin_kg.notation.grammar import Grammar, default_grammar, grammar_of
 
 PLAN_FILE, NOTATIONS_FILE = "plan.json", "notations.jsonl"
 FORMATS = ("webdataset", "parquet")
 VERSION = 1
+_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
+_DRAWN = (
+    "BasicNotation", "WrittenForm", "CompositionStep", "CharacterOutline", "LayoutTemplate", "LayoutSlot", "LayoutRole",
+    "ReadingForm", "ReadingPattern", "LexiconRule",
+)  # fmt: skip
+_TEXTS = {GQ + name for name in ("confidence", "pinyin", "traditionalName", "period")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,7 @@ class Plan:
         seed: the only source of chance.
         per_shard: notations in a shard (all pictures of a notation are in one shard).
         format: ``webdataset`` (tar) or ``parquet``.
-        graph: content hash of the graph the notations come from.
+        graph: hash of what the graph says about reading and drawing (:func:`drawing_hash`).
         notations: blake2b of ``notations.jsonl``.
         extra: Turtle files read beside the released graph.
     """
@@ -72,6 +79,21 @@ class Plan:
     def shard_images(self, number: int) -> int:
         """Pictures in a shard."""
         return min(self.per_shard, self.glyphs - number * self.per_shard) * self.per_glyph
+
+
+def drawing_hash(inventory: Inventory) -> str:
+    """Hash of what the graph says about reading and drawing: texts about the notations do not change it."""
+    kinds = {GQ + name for name in _DRAWN}
+    digest = hashlib.blake2b(digest_size=16)
+    table = inventory.view.table
+    for subject in sorted(table):
+        row = table[subject]
+        if not kinds & {value for value, _ in row.get(_TYPE, ())}:
+            continue
+        for term in sorted(term for term in row if term.startswith(GQ) and term not in _TEXTS):
+            for value in sorted(value for value, _ in row[term]):
+                digest.update(f"{subject}\n{term}\n{value}\n".encode())
+    return digest.hexdigest()
 
 
 def item_seed(seed: int, iri: str, replicate: int) -> int:
@@ -123,7 +145,9 @@ def make_plan(
     check_size(size)
     for name in presets:
         if name not in PRESETS:
-            raise UsageError(f"there is no preset {name!r}", code="unknown-preset", hint="one of: " + ", ".join(PRESETS))
+            raise UsageError(
+                f"there is no preset {name!r}", code="unknown-preset", hint="one of: " + ", ".join(PRESETS)
+            )
     for name in styles:
         style(name).font()
     grammar = grammar or default_grammar()
@@ -135,7 +159,7 @@ def make_plan(
     plan = Plan(
         glyphs=len(rows), per_glyph=per_glyph, presets=tuple(presets), styles=tuple(styles), size=size, frame=frame,
         seed=seed, per_shard=max(1, round(images_per_shard / per_glyph)), format=format,
-        graph=grammar.inventory.content_hash, notations=hashlib.blake2b(lines, digest_size=16).hexdigest(),
+        graph=drawing_hash(grammar.inventory), notations=hashlib.blake2b(lines, digest_size=16).hexdigest(),
         extra=tuple(extra),
     )  # fmt: skip
     if (out / PLAN_FILE).is_file():
@@ -208,7 +232,8 @@ def load_plan(out: Path) -> Plan:
         body: dict[str, Any] = json.loads(path.read_text("utf-8"))
         if set(body) != {f.name for f in fields(Plan)} or body["version"] != VERSION:
             raise ValueError("fields of another version")
-        return Plan(**{k: tuple(v) if isinstance(v, list) else v for k, v in body.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in body.items()}
+        return Plan(**values)
     except (ValueError, TypeError) as error:
         raise DataError(f"not a plan this version reads ({error})", file=path, hint="make the data set anew") from None
 
@@ -240,7 +265,7 @@ def plan_grammar(plan: Plan) -> Grammar:
     from guqin_kg.inventory import load_inventory
 
     grammar = grammar_of(load_inventory([Path(p) for p in plan.extra])) if plan.extra else default_grammar()
-    if plan.graph and grammar.inventory.content_hash != plan.graph:
+    if plan.graph and drawing_hash(grammar.inventory) != plan.graph:
         raise DataError(
             "the graph has changed since the plan was made; its pictures would differ",
             code="graph-changed",

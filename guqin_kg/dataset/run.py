@@ -29,7 +29,9 @@ def estimate_bytes(out: Path, plan: Plan, samples: int = 24) -> int:
         _, drawing, row = draw_item(out, plan, notation, replicate)
         label = len(json.dumps(row, ensure_ascii=False).encode())
         image = len(png(drawing))
-        total += sum(-(-n // 512) * 512 + 512 for n in (image, label)) if plan.format == "webdataset" else image + label // 3
+        total += (
+            sum(-(-n // 512) * 512 + 512 for n in (image, label)) if plan.format == "webdataset" else image + label // 3
+        )
     return int(total / len(chosen) * plan.images)
 
 

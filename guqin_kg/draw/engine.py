@@ -21,6 +21,7 @@ from guqin_kg.draw.spec import Spec
 from guqin_kg.draw.strokes import Brush
 from guqin_kg.draw.styles import Style, style
 from guqin_kg.model import Notation
+from guqin_kg.notation.components import parts
 from guqin_kg.notation.grammar import Grammar, default_grammar
 
 _KEPT = 4096
@@ -103,6 +104,7 @@ class Engine:
         self._builders = {c: LayoutBuilder(self.grammar, columns=c) for c in (True, False)}
         self._prepared: OrderedDict[tuple[Any, ...], Prepared] = OrderedDict()
         self._density_of: Callable[[Node], Ink] | None = None
+        self._counts: dict[Notation, dict[str, int]] = {}
 
     def layout(self, notation: Notation, forms: Forms = (), *, columns: bool = True) -> Layout:
         """Tree and components of a notation.
@@ -114,12 +116,15 @@ class Engine:
 
     def form_counts(self, notation: Notation) -> dict[str, int]:
         """How many written forms each base notation drawn in ``notation`` has."""
-        builder = self._builders[True]
-        return {
-            base.id: len(builder.forms(base))
-            for part in self.layout(notation).parts
-            for base in part.bases
-        }  # fmt: skip
+        found = self._counts.get(notation)
+        if found is None:
+            builder = self._builders[True]
+            bases = {base.id: base for part in parts(notation, self.grammar) for base in part.bases}
+            found = {name: len(builder.forms(base)) for name, base in bases.items()}
+            if len(self._counts) >= _KEPT:
+                self._counts.clear()
+            self._counts[notation] = found
+        return found
 
     def _density(self, leaf: Node) -> tuple[float, float, float]:
         assert self._density_of is not None

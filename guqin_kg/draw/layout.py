@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from guqin_kg.errors import DataError
 from guqin_kg.inventory import GQ, BaseNotation, Inventory, WrittenForm
@@ -66,10 +67,12 @@ class Layout:
     Attributes:
         tree: the layout.
         parts: components in reading order (``guqin_kg.notation.components.Part``).
+        notes: what others worked out from this layout and keep with it.
     """
 
     tree: Node
     parts: tuple[Part, ...]
+    notes: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def parse_ids(text: str) -> Node:

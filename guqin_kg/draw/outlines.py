@@ -123,7 +123,7 @@ def _contour_crossings(contours: list[np.ndarray], axis: int) -> float:
             v = c[:, axis]
             n += int(np.count_nonzero((v < at) != (np.roll(v, -1) < at)))
         counts.append(n / 2)
-    return float(max(1.0, np.mean(sorted(counts)[-4:])))
+    return max(1.0, float(np.mean(sorted(counts)[-4:])))
 
 
 @lru_cache(maxsize=512)
@@ -153,7 +153,7 @@ class Outlines:
                 self.composed[char] = parse_ids(parts)
 
     def expand(self, tree: Node, font: FontFile | None = None) -> Node:
-        """Replace leaves that the font and the graph have no outline for by the characters they are put together from."""
+        """Replace leaves without an outline by the characters they are put together from."""
         if not tree.op:
             if tree.path or tree.char in self.strokes or (font and font.has(tree.char)):
                 return tree

@@ -88,10 +88,11 @@ class Spec:
     rule: str = ""
     jpeg: int = 0
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-able object; :meth:`from_json` gives the same specification back."""
-        out = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "notation"}
-        out["notation"] = self.notation.model_dump(exclude_defaults=True)
+    def to_json(self, *, notation: bool = True) -> dict[str, Any]:
+        """A JSON-able object; :meth:`from_json` gives the same specification back (``notation`` may be left out)."""
+        out = {name: getattr(self, name) for name in _FIELDS}
+        if notation:
+            out["notation"] = self.notation.model_dump(exclude_defaults=True)
         out["forms"] = [list(pair) for pair in self.forms]
         out["margins"] = list(self.margins)
         return out
@@ -112,6 +113,9 @@ class Spec:
         if "margins" in data:
             data["margins"] = tuple(data["margins"])
         return cls(**data)
+
+
+_FIELDS = tuple(f.name for f in dataclasses.fields(Spec) if f.name != "notation")
 
 
 def check_size(size: int) -> int:
@@ -208,26 +212,31 @@ def sample_spec(
     if preset == "handwritten":
         return Spec(
             **common,
-            prints=span(0, 1), looseness=span(0.2, 2.2), jitter=span(0.5, 1.5), aspect=round(math.exp(0.14 * normal()), 4),
-            weight=round(math.exp(0.25 * normal()), 4), uneven=span(0.03, 0.25), wobble=span(0.004, 0.010 + 0.012 * shaky),
+            prints=span(0, 1), looseness=span(0.2, 2.2), jitter=span(0.5, 1.5),
+            aspect=round(math.exp(0.14 * normal()), 4),
+            weight=round(math.exp(0.25 * normal()), 4), uneven=span(0.03, 0.25),
+            wobble=span(0.004, 0.010 + 0.012 * shaky),
             shift=span(0.005, 0.022), slant=round(0.09 * normal(), 4), turn=round(2.2 * normal(), 3),
             margins=_margins(uniform(), uniform(), uniform(), uniform(), 0.0, 0.14),
             breaks=span(0.05, 0.2) if chance(0.15) else 0.0, rough=span(0.0, 0.2),
             resolution=_resolution(size, span(28, 110), uniform() > 0.55),
             blur=span(0.2, 0.8), ink=int(span(0, 90)), paper=int(span(215, 255)), shade=span(0, 14), grain=span(0, 7),
-            bleed=0.0, neighbours=_sides(uniform(), 0.08), dot=chance(0.04), jpeg=int(span(40, 92)) if chance(0.4) else 0,
+            bleed=0.0, neighbours=_sides(uniform(), 0.08), dot=chance(0.04),
+            jpeg=int(span(40, 92)) if chance(0.4) else 0,
         )  # fmt: skip
     if preset == "print":
         return Spec(
             **common,
             prints=span(0.3, 1.0), looseness=span(-0.8, 1.4), jitter=span(0.5, 1.35),
             aspect=round(1.08 * math.exp(0.10 * normal()), 4),
-            weight=round(1.08 * math.exp(0.19 * normal()), 4), uneven=span(0.02, 0.2), wobble=span(0.002, 0.009 + 0.006 * shaky),
+            weight=round(1.08 * math.exp(0.19 * normal()), 4), uneven=span(0.02, 0.2),
+            wobble=span(0.002, 0.009 + 0.006 * shaky),
             shift=span(0.003, 0.018), slant=round(0.045 * normal() - 0.01, 4), turn=round(1.3 * normal(), 3),
             margins=_margins(uniform(), uniform(), uniform(), uniform(), -0.035, 0.12),
             breaks=span(0.02, 0.25) if chance(0.3) else 0.0, rough=span(0.05, 0.3),
             resolution=_resolution(size, 31 + 53 * uniform() ** 1.5, True),
-            blur=span(0.25, 0.7), ink=int(60 * uniform() ** 3), paper=int(span(222, 255)), shade=span(0, 9), grain=span(0, 8),
+            blur=span(0.25, 0.7), ink=int(60 * uniform() ** 3), paper=int(span(222, 255)), shade=span(0, 9),
+            grain=span(0, 8),
             bleed=span(0.03, 0.14) if chance(0.15) else 0.0, neighbours=_sides(uniform(), 0.2), dot=chance(0.08),
             seal=span(0.1, 0.35) if chance(0.03) else 0.0, rule="lr"[int(chance(0.5))] if chance(0.05) else "",
             jpeg=int(span(35, 90)) if chance(0.5) else 0,

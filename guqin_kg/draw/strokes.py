@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -112,7 +113,7 @@ def smooth(points: np.ndarray) -> np.ndarray:
     u = d / np.linalg.norm(d, axis=1, keepdims=True)
     corner = [0, *[i + 1 for i in range(len(u) - 1) if float(u[i] @ u[i + 1]) < _CORNER], len(points) - 1]
     parts = []
-    for a, b in zip(corner[:-1], corner[1:], strict=True):
+    for a, b in pairwise(corner):
         run = points[a : b + 1]
         padded = np.vstack([2 * run[0] - run[1], run, 2 * run[-1] - run[-2]])
         for i in range(len(run) - 1):
@@ -167,7 +168,7 @@ def _crossings(strokes: list[np.ndarray], axis: int) -> float:
             c = stroke[:, axis]
             n += int(np.count_nonzero((c[:-1] < at) != (c[1:] < at)))
         counts.append(n)
-    return float(max(1.0, np.mean(sorted(counts)[-4:])))
+    return max(1.0, float(np.mean(sorted(counts)[-4:])))
 
 
 @lru_cache(maxsize=2048)

@@ -69,6 +69,7 @@ _OFL = "SIL Open Font License 1.1"
 _ARPHIC = "Arphic Public License"
 _KAI = Brush(0.82, 1.0, 0.95, 0.18, 0.0, 0.3)
 _SONG = Brush(0.5, 1.1, 0.9, 0.05, 0.9, 0.05)
+_BRUSH = Brush(0.75, 1.1, 1.0, 0.35, 0.0, 0.5)
 _HAND = Brush(0.9, 1.0, 0.8, 0.1, 0.0, 0.4)
 
 
@@ -82,7 +83,7 @@ STYLES: dict[str, Style] = {
         Style("kai", "kai", "楷体笔画 bundled kai strokes", 0.068, _KAI),
         Style("woodblock", "print", "刻本 bundled woodblock strokes", 0.078, Brush(0.9, 1.0, 0.6, 0.08, 0.0, 0.12)),
         Style("song", "song", "宋体笔画 bundled song strokes", 0.066, _SONG),
-        Style("brush", "handwritten", "毛笔 bundled brush hand", 0.08, Brush(0.75, 1.1, 1.0, 0.35, 0.0, 0.5), wobble=0.5),
+        Style("brush", "handwritten", "毛笔 bundled brush hand", 0.08, _BRUSH, wobble=0.5),
         Style("pen", "handwritten", "硬笔 bundled pen hand", 0.042, Brush(1.0, 1.0, 0.35, 0.0, 0.0, 0.4), wobble=0.6),
         Style(
             "wenkai", "kai", "霞鹜文楷 LXGW WenKai", 0.06, _KAI, ("LXGWWenKai-Regular.ttf", "LXGWWenKai-Medium.ttf"),

@@ -51,9 +51,9 @@ def svg(spec: Spec, engine: Engine | None = None) -> str:
         for shape in found:
             groups.setdefault(part, []).append(f'<path d="{"".join(_path(p * scale) for p in shape)}"/>')
     for number in sorted(groups):
-        part = layout.parts[number]
+        shown = layout.parts[number]
         lines.append(
-            f'<g id="c{number}" data-name={quoteattr(part.name)} data-role={quoteattr(part.role)}>'
+            f'<g id="c{number}" data-name={quoteattr(shown.name)} data-role={quoteattr(shown.role)}>'
             + "".join(groups[number])
             + "</g>"
         )
