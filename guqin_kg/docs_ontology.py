@@ -38,6 +38,12 @@ SELECT ?term ?note WHERE {
   GRAPH ?module { ?term skos:note ?note ; rdfs:isDefinedBy ?ontology }
 } ORDER BY ?term ?note"""
 
+_FOREIGN = """
+SELECT ?term ?zh ?en ?note WHERE {
+  GRAPH ?module { ?term a owl:AnnotationProperty ; rdfs:label ?zh , ?en ; skos:note ?note }
+  FILTER(LANG(?zh) = "zh" && LANG(?en) = "en")
+} ORDER BY ?term"""
+
 _VALUES = """
 SELECT ?class ?term ?zh ?en ?dzh ?den WHERE {
   GRAPH ?module {
@@ -108,6 +114,15 @@ Generated from `ontology/` by `make docs`; edit the Turtle, not this page. Names
 {% endfor %}{% endif %}{% if t.notes %}
 {% for note in t.notes %}> {{ note }}
 {% endfor %}{% endif %}{% endfor %}{% endfor %}
+
+## Terms of other vocabularies
+
+How this graph uses them; rows are those of the published table 5-2. Nothing here restricts the terms elsewhere.
+
+| term | zh | en | use |
+| --- | --- | --- | --- |
+{% for f in foreign %}| `{{ f.term }}` | {{ f.zh }} | {{ f.en }} | {{ f.note }} |
+{% endfor %}
 ## Fixed values
 
 | class | value | zh | en | meaning |
@@ -248,6 +263,7 @@ def page() -> str:
             "sources": len(sources),
         },
         modules=[(name, list(rows)) for name, rows in groupby(terms, key=lambda t: t["module"])],
+        foreign=_rows(_FOREIGN),
         values=values,
         bases=[(cls, list(rows)) for cls, rows in groupby(bases, key=lambda b: b["class"])],
         tunings=tunings,
