@@ -76,7 +76,7 @@ def arrange(readings: Sequence[tuple[Reading, float | None]], beat: float = 1.0)
         else:
             seconds = max(beats * beat, length + 0.1 if attacks else 0.0)
         start = last if reading.joins and attacks else clock
-        if not attacks and not any(_moves(s) for s in reading.shapes) and beats is None:
+        if not attacks and not reading.damps and not any(_moves(s) for s in reading.shapes) and beats is None:
             start = max(last, clock - 0.65 * beat)
         out.append(Timed(start, seconds, reading))
         if attacks:
@@ -96,6 +96,10 @@ def voices(timed: Sequence[Timed], strings: OpenStrings) -> list[Voice]:
     out: list[Voice] = []
     sounding: dict[int, Voice] = {}
     for event in timed:
+        if event.reading.damps and not event.reading.sounds:
+            for voice in sounding.values():
+                voice.until = event.start
+            sounding.clear()
         for item in event.reading.sounds:
             midi = item.midi(strings)
             if item.role == "slide" or item.string is None or midi is None:

@@ -58,6 +58,8 @@ class Resolver(LeftHand):
                 self._left_sound(notation, left[0], out)
             elif any(p.completes_run for p in profiles):
                 self._finish_run(notation, out)
+            elif profiles and all(p.excitation == "Damp" for p in profiles):
+                out.damps = True
             elif notation.techniques and not any(p.sounds or p.excitation for p in profiles):
                 self._silent(notation, profiles, out)
             else:
@@ -257,6 +259,7 @@ class Resolver(LeftHand):
         offset, group, short = 0.0, 0, False
         for profile in profiles:
             if profile.excitation == "Damp":
+                out.damps = True
                 continue
             strokes = profile.strokes(len(acted))
             if len(acted) > 1 and all(stroke == (0,) for stroke in strokes):

@@ -168,7 +168,7 @@ class Reading:
         carried: field to the words it was completed with.
         left_open: what the notation (in its context) does not determine, in sentences.
         findings: breaches of the validity rules.
-        rest_beats, time_factor, joins: effect on time.
+        rest_beats, time_factor, joins: effect on time; damps: whatever sounds is stopped.
     """
 
     sounds: list[Sounding] = field(default_factory=list)
@@ -179,3 +179,4 @@ class Reading:
     rest_beats: float = 0.0
     time_factor: float = 1.0
     joins: bool = False
+    damps: bool = False

@@ -103,3 +103,11 @@ def test_mark_of_simultaneity(grammar: Grammar) -> None:
     found = read(grammar, "大七挑七 抓起 散勾五 同声")
     starts = {v.string: v.start for v in voices(timeline(found), found.strings) if v.sounding.sound == "open"}
     assert starts[7] == starts[5]
+
+
+def test_the_palm_stops_what_sounds(grammar: Grammar) -> None:
+    rings = play(grammar, "散勾一 少息 散勾二")
+    found = read(grammar, "散勾一 伏 散勾二")
+    assert voices(timeline(found), found.strings)[0].until == pytest.approx(1.0)
+    damped = audio(found, grammar.inventory)
+    assert level(damped, 65.4, 1.2, 0.5) < level(rings, 65.4, 1.2, 0.2) - 20
