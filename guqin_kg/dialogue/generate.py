@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring as encode
 from typing import Any
 
 from guqin_kg.dialogue.rows import Rows, View, ViewError, ViewKey, view_of
@@ -16,6 +16,7 @@ from guqin_kg.query.library import QueryLibrary
 
 #: Part of every fingerprint: raise it when the same inputs give other records.
 RECORD_FORMAT = 1
+_KEEP_TEXTS = 50_000
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,17 @@ class Writer:
         self.seed = seed
         self.with_images = with_images
         self._view = {t.name: views[view_of(t)] for t in turns.templates}
+        self._origin = {t.name: f',"query":{encode(t.query)},"template":{encode(t.name)}' for t in turns.templates}
+        self._quoted: dict[str, str] = {}
+        # texts of turns that see part of the rows recur; joined rows live as long as their view, so ids may be keys
+        self._texts: dict[tuple[Any, ...], tuple[str, str, str]] = {}
         self._mark = {t.name: f"{t.digest}{self._view[t.name].digest}" for t in turns.templates}
+
+    def _quote(self, text: str) -> str:
+        found = self._quoted.get(text)
+        if found is None:
+            found = self._quoted[text] = encode(text)
+        return found
 
     def record(self, iri: str, reading: str) -> Record:
         """The conversation about one notation.
@@ -107,58 +118,59 @@ class Writer:
         Raises:
             TemplateError: a template fails on the rows of this notation.
         """
-        seen: dict[ViewKey, tuple[list[Any], frozenset[str]]] = {}
+        seen: dict[ViewKey, list[Any]] = {}
         views, rows = self._view, self.rows
 
-        def found(template: Template) -> tuple[list[Any], frozenset[str]]:
+        def found(template: Template) -> list[Any]:
             view = views[template.name]
             got = seen.get(view.key)
             if got is None:
                 got = seen[view.key] = rows.of(view, iri)
             return got
 
-        messages: list[dict[str, Any]] = []
+        quote = self._quote
+        quoted = encode(iri)
+        asked = f',"sources":[{quoted}]}}'
+        memo = self._texts
+        if len(memo) > _KEEP_TEXTS:
+            memo.clear()
+        messages: list[str] = []
         marks: list[str] = []
         names: list[str] = []
-        for turn in choose_turns(self.turns, iri, lambda t: found(t)[0], self.seed):
+        for turn in choose_turns(self.turns, iri, found, self.seed):
             template = turn.template
-            data, rests = found(template)
-            query = template.query
+            data = found(template)
+            origin = self._origin[template.name]
             names.append(template.name)
             marks.append(self._mark[template.name])
-            messages.append(
-                {
-                    "role": "user",
-                    "content": template.render(template.questions[turn.question], data, turn.chance),
-                    "query": query,
-                    "template": template.name,
-                    "sources": [iri],
-                }
-            )
-            messages.append(
-                {
-                    "role": "assistant",
-                    "content": template.render(template.answers[turn.answer], data, turn.chance),
-                    "query": query,
-                    "template": template.name,
-                    "sources": sorted({iri, *rests}),
-                }
-            )
-        record: dict[str, Any] = {
-            "id": f"{self.turns.name}/{self.turns.lang}/{local_name(iri)}",
-            "notation": iri,
-            "reading": reading,
-            "set": self.turns.name,
-            "lang": self.turns.lang,
-            "images": [image_path(iri)] if self.with_images else [],
-            "messages": messages,
-        }
-        body = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+            texts = None
+            if template.where:
+                key = (template.name, turn.question, turn.answer, template.by_chance and turn.chance, *map(id, data))
+                texts = memo.get(key)
+            if texts is None:
+                rests = rows.rests(views[template.name], iri)
+                rests.discard(iri)
+                texts = (
+                    encode(template.render(template.questions[turn.question], data, turn.chance)),
+                    encode(template.render(template.answers[turn.answer], data, turn.chance)),
+                    "".join(f",{quote(other)}" for other in sorted(rests)),
+                )
+                if template.where:
+                    memo[key] = texts
+            messages.append(f'{{"role":"user","content":{texts[0]}{origin}{asked}')
+            messages.append(f'{{"role":"assistant","content":{texts[1]}{origin},"sources":[{quoted}{texts[2]}]}}')
+        name, lang = self.turns.name, self.turns.lang
+        identity = f"{name}/{lang}/{local_name(iri)}"
+        images = encode(image_path(iri)) if self.with_images else ""
+        body = (
+            f'{{"id":{encode(identity)},"notation":{quoted},"reading":{encode(reading)},"set":{encode(name)},'
+            f'"lang":"{lang}","images":[{images}],"messages":[{",".join(messages)}]'
+        )
         fingerprint = hashlib.blake2b(
             f"{RECORD_FORMAT}{self.seed}{','.join(marks)}{body}".encode(), digest_size=16
         ).hexdigest()
-        line = f'{body[:-1]},"fingerprint":"{fingerprint}"}}\n'.encode()
-        return Record(record["id"], iri, split_of(iri), fingerprint, line, tuple(names))
+        line = f'{body},"fingerprint":"{fingerprint}"}}\n'.encode()
+        return Record(identity, iri, split_of(iri), fingerprint, line, tuple(names))
 
 
 def generate(

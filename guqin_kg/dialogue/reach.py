@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from guqin_kg.dialogue.rows import KEY, View
@@ -83,12 +84,16 @@ def reach_of(view: View) -> Reach:
 
 
 def _planned(spec: QuerySpec, prefix: str, same: dict[str, str] | None = None) -> _Part:
-    from rdflib.plugins.sparql import prepareQuery
-
-    algebra = prepareQuery(prologue(spec.text)).algebra
     names = {c.name: c.name for c in spec.columns} if same is None else dict(same)
     walk = _Walk(prefix, names)
-    return walk.part(algebra.p)
+    return walk.part(_algebra(prologue(spec.text)).p)
+
+
+@lru_cache(maxsize=256)
+def _algebra(text: str) -> Any:
+    from rdflib.plugins.sparql import prepareQuery
+
+    return prepareQuery(text).algebra
 
 
 class _Walk:

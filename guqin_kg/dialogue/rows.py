@@ -27,6 +27,18 @@ KEY = "key"
 TERMS = "https://w3id.org/guqin/ontology#"
 
 
+class Row(tuple[Any, ...]):
+    """A row as templates see it: columns by name, nothing else (see ``row_type``)."""
+
+    __slots__ = ()
+    _fields: tuple[str, ...] = ()
+
+
+def row_type(names: Sequence[str]) -> Any:
+    """A named tuple with these columns that is also a ``Row``."""
+    return type("Row", (namedtuple("Row", names), Row), {"__slots__": ()})
+
+
 class ViewError(DataError):
     """A template's view does not fit its queries."""
 
@@ -77,7 +89,7 @@ class View:
         if len(set(names)) != len(names):
             raise ViewError(f"two lookups of {key.query} give the same column", file=main.file)
         self.columns = tuple(names)
-        self.row_type: Any = namedtuple("Row", names)  # type: ignore[misc]
+        self.row_type: Any = row_type(names)
         self.queries = tuple(spec.name for spec in self.specs)
         self.digest = hashlib.blake2b("\n".join(s.digest for s in self.specs).encode(), digest_size=8).hexdigest()
         for column, _ in (*key.where, *key.needs):
@@ -89,22 +101,24 @@ class View:
 
     def join(
         self, rows: Iterable[tuple[Any, ...]], facts: Mapping[str, Mapping[str, Sequence[tuple[Any, ...]]]]
-    ) -> tuple[list[Any], frozenset[str]]:
-        """Rows of one notation with the facts of their columns, filtered, and the resources they rest on."""
+    ) -> list[Any]:
+        """Rows of one notation with the facts of their columns, filtered; empty where the turn does not apply."""
         out: list[Any] = []
-        rests: frozenset[str] = frozenset()
+        memo = self._memo
         for row in rows:
-            found = self._memo.get(row)
+            found = memo.get(row)
             if found is None:
-                found = self._memo[row] = self._join(row, facts)
-            if found[0]:
-                out += found[0]
-                rests |= found[1]
+                found = memo[row] = self._join(row, facts)
+            out += found[0]
         for at, values in self._needs:
             present = {row[at] for row in out}
             if not present.issuperset(values) if values else not present - {None}:
-                return [], frozenset()
-        return out, rests
+                return []
+        return out
+
+    def rests(self, rows: Iterable[tuple[Any, ...]]) -> set[str]:
+        """The resources that rows joined before rest on."""
+        return set().union(*(self._memo[row][1] for row in rows))
 
     def _join(
         self, row: tuple[Any, ...], facts: Mapping[str, Mapping[str, Sequence[tuple[Any, ...]]]]
@@ -123,10 +137,6 @@ class View:
                 for (_, _, _, iris), arm in zip(self.lookups, combination, strict=True):
                     rests.update(v for i in iris if (v := arm[i]) and not v.startswith(TERMS))
         return kept, frozenset(rests)
-
-    def forget(self) -> None:
-        """Drop what was remembered of joined rows (after the facts changed)."""
-        self._memo.clear()
 
 
 def view_of(template: Template) -> ViewKey:
@@ -176,10 +186,14 @@ class Rows:
                 for key in missing:
                     known[key] = found.get(key, [])
 
-    def of(self, view: View, notation: str) -> tuple[list[Any], frozenset[str]]:
-        """Joined rows of ``view`` for ``notation``, and the resources they rest on."""
+    def of(self, view: View, notation: str) -> list[Any]:
+        """Joined rows of ``view`` for ``notation``."""
         rows = self.rows[view.specs[0].name].get(notation)
-        return view.join(rows, self.facts) if rows else ([], frozenset())
+        return view.join(rows, self.facts) if rows else []
+
+    def rests(self, view: View, notation: str) -> set[str]:
+        """The resources that those rows rest on."""
+        return view.rests(self.rows[view.specs[0].name][notation])
 
     def _grouped(self, spec: QuerySpec, key: str, values: Sequence[str] | None) -> dict[str, list[tuple[Any, ...]]]:
         params: dict[str, Any] = {key: EVERY if values is None else [f"<{v}>" for v in values]}

@@ -21,6 +21,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,11 @@ class Template:
     about: str = ""
     _compiled: dict[Phrase, Any] = field(default_factory=dict, compare=False, repr=False)
 
+    @cached_property
+    def by_chance(self) -> bool:
+        """Whether the text depends on ``chance``."""
+        return any("chance" in phrase.source for phrase in (*self.questions, *self.answers))
+
     def render(self, phrase: Phrase, rows: Sequence[Any], chance: int = 0) -> str:
         """The text of ``phrase`` for the rows of one notation; ``chance`` is what ``choose`` draws with.
 
@@ -103,9 +109,22 @@ class Template:
 
 def _environment() -> Any:
     from jinja2 import StrictUndefined
+    from jinja2.runtime import LoopContext
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    env = ImmutableSandboxedEnvironment(
+    from guqin_kg.dialogue.rows import Row
+
+    class Sandbox(ImmutableSandboxedEnvironment):
+        """The sandbox with a short way to the two things templates mostly ask for: columns and the loop's state."""
+
+        def getattr(self, obj: Any, attribute: str) -> Any:
+            if (isinstance(obj, Row) and attribute in obj._fields) or (
+                isinstance(obj, LoopContext) and attribute in filters.NOT_COLUMNS
+            ):
+                return getattr(obj, attribute)
+            return super().getattr(obj, attribute)
+
+    env = Sandbox(
         undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True, finalize=filters.printable
     )
     env.filters.update(filters.FILTERS)
@@ -214,7 +233,7 @@ def parse_template(path: Path, text: str, *, root: Path) -> Template:
             file=path,
             hint="it needs '== question' and '== answer' (or '== text' for an explanation), each at least once",
         )
-    template = Template(
+    return Template(
         name=(path.parent.relative_to(root) / name).as_posix(),
         lang=lang,
         query=str(known["query"]),
@@ -232,8 +251,6 @@ def parse_template(path: Path, text: str, *, root: Path) -> Template:
         digest=hashlib.blake2b(text.encode(), digest_size=8).hexdigest(),
         about=str(known.get("about") or ""),
     )
-    _check_syntax(template)
-    return template
 
 
 def _place(value: Any, path: Path) -> int:
@@ -255,10 +272,16 @@ def _allowed(values: Any) -> tuple[Any, ...]:
     return tuple((expand(v) or v) if isinstance(v, str) else v for v in _listed(values))
 
 
-def _check_syntax(template: Template) -> None:
+def _trees(template: Template) -> list[tuple[Phrase, Any]]:
+    """Syntax trees of the phrasings that hold more than plain words; every name, filter and test in them is known.
+
+    Raises:
+        TemplateError: a phrasing does not compile; names file and line.
+    """
     from jinja2 import TemplateSyntaxError, nodes
 
     env = environment()
+    out = []
     for phrase in (*template.questions, *template.answers):
         if phrase.static is not None:
             continue
@@ -290,6 +313,8 @@ def _check_syntax(template: Template) -> None:
             raise TemplateError(
                 f"does not compile: unknown {kind} {word!r}", file=template.path, line=phrase.line + line - 1, hint=hint
             )
+        out.append((phrase, tree))
+    return out
 
 
 def read_columns(template: Template) -> dict[str, int]:
@@ -301,10 +326,7 @@ def read_columns(template: Template) -> dict[str, int]:
     from jinja2 import nodes
 
     found: dict[str, int] = {}
-    for phrase in (*template.questions, *template.answers):
-        if phrase.static is not None:
-            continue
-        tree = environment().parse(phrase.source)
+    for phrase, tree in _trees(template):
 
         def note(name: str, line: int, first: int = phrase.line) -> None:
             found.setdefault(name, first + line - 1)

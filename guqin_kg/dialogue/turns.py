@@ -122,14 +122,11 @@ def choose_turns(turns: TurnSet, iri: str, has_rows: Callable[[Template], Any], 
             used.add(found.name)
         chosen.append(found)
     if None in chosen and turns.pool:
-        spare = sorted(
-            (t for t in turns.pool if t.name not in used and has_rows(t)),
-            key=lambda t: draw(seed, iri, t.name),
-        )
-        spare.reverse()
+        rest = (t for t in turns.pool if t.name not in used)
+        spare = iter(sorted(rest, key=lambda t: draw(seed, iri, t.name)))
         for index, template in enumerate(chosen):
-            if template is None and spare:
-                chosen[index] = spare.pop()
+            if template is None:
+                chosen[index] = next((t for t in spare if has_rows(t)), None)
     out = []
     for template in chosen:
         if template is not None:

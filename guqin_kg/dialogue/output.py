@@ -1,0 +1,207 @@
+"""The records on disk: an index of what lies where, and a merge that replaces both files without ever leaving a half.
+
+``train.jsonl`` and ``val.jsonl`` are written beside the old ones and renamed; the state file comes last.  A process
+killed in between leaves files that do not fit the state, and the next run makes everything anew, with the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from guqin_kg.dialogue.generate import Record
+from guqin_kg.errors import StoreLockedError
+from guqin_kg.graph.journal import write_file
+
+SPLITS = ("train", "val")
+STATE = ".state.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where the line of one record lies."""
+
+    id: str
+    notation: str
+    split: str
+    fingerprint: str
+    path: Path
+    offset: int
+    length: int
+    templates: tuple[str, ...] = ()
+
+
+@dataclass
+class State:
+    """What the last run left: how each set was made, and the index of all records."""
+
+    sets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)
+    plans: dict[str, Any] = field(default_factory=dict)
+
+
+def _stamp(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def read_state(folder: Path) -> State:
+    """The state of ``folder``; empty when there is none or the files are not those it describes."""
+    try:
+        data = json.loads((folder / STATE).read_bytes())
+        if data["format"] != FORMAT:
+            return State()
+        plans = data["plans"]
+        if any(data["files"][s] != _stamp(folder / f"{s}.jsonl") for s in SPLITS):
+            return State(plans=plans)
+    except (OSError, ValueError, KeyError, TypeError):
+        return State()
+    names = data["notations"]
+    entries = {}
+    for split in SPLITS:
+        path, offset = folder / f"{split}.jsonl", 0
+        for identity, notation, fingerprint, length in data["records"][split]:
+            entries[identity] = Entry(identity, names[notation], split, fingerprint, path, offset, length)
+            offset += length
+    return State(data["sets"], entries, plans)
+
+
+def write_part(path: Path, records: Iterable[Record]) -> list[Entry]:
+    """Write lines one after the other and say where each lies."""
+    entries, offset = [], 0
+    with path.open("wb") as out:
+        for record in records:
+            out.write(record.line)
+            size = len(record.line)
+            entries.append(
+                Entry(
+                    record.id, record.notation, record.split, record.fingerprint, path, offset, size, record.templates
+                )
+            )
+            offset += size
+    return entries
+
+
+def _runs(entries: Iterable[Entry]) -> Iterator[tuple[Path, int, int]]:
+    """Neighbouring lines of one file as one range."""
+    path, start, end = None, 0, 0
+    for entry in entries:
+        if entry.path == path and entry.offset == end:
+            end += entry.length
+        else:
+            if path is not None:
+                yield path, start, end
+            path, start, end = entry.path, entry.offset, entry.offset + entry.length
+    if path is not None:
+        yield path, start, end
+
+
+def _copy(out: BinaryIO, source: BinaryIO, start: int, end: int) -> None:
+    source.seek(start)
+    left = end - start
+    while left:
+        block = source.read(min(left, 1 << 22))
+        if not block:
+            raise OSError(5, "a file of records became shorter while it was read", source.name)
+        out.write(block)
+        left -= len(block)
+
+
+def write_all(folder: Path, entries: Iterable[Entry], sets: Mapping[str, Any], plans: Mapping[str, Any]) -> list[Entry]:
+    """Write both files from ``entries`` (lines of old files and of parts), then the state.
+
+    Returns:
+        The entries as they now lie.
+    """
+    ordered = sorted(entries, key=lambda e: e.id)
+    temporary = {s: folder / f".{s}.jsonl.{os.getpid()}.tmp" for s in SPLITS}
+    now: list[Entry] = []
+    records: dict[str, list[Any]] = {s: [] for s in SPLITS}
+    names: dict[str, int] = {}
+    try:
+        for split in SPLITS:
+            mine = [e for e in ordered if e.split == split]
+            open_files: dict[Path, BinaryIO] = {}
+            try:
+                with temporary[split].open("wb") as out:
+                    for path, start, end in _runs(mine):
+                        if path not in open_files:
+                            open_files[path] = path.open("rb")
+                        _copy(out, open_files[path], start, end)
+                    out.flush()
+                    os.fsync(out.fileno())
+            finally:
+                for source in open_files.values():
+                    source.close()
+            offset = 0
+            for e in mine:
+                target = folder / f"{split}.jsonl"
+                now.append(Entry(e.id, e.notation, split, e.fingerprint, target, offset, e.length, e.templates))
+                offset += e.length
+                number = names.setdefault(e.notation, len(names))
+                records[split].append([e.id, number, e.fingerprint, e.length])
+        for split in SPLITS:
+            temporary[split].replace(folder / f"{split}.jsonl")
+    finally:
+        for path in temporary.values():
+            path.unlink(missing_ok=True)
+    save_state(folder, sets, plans, records, list(names))
+    return now
+
+
+def save_state(
+    folder: Path, sets: Mapping[str, Any], plans: Mapping[str, Any], records: Mapping[str, Any], names: list[str]
+) -> None:
+    """Write the state file: the moment the run is finished."""
+    state = {
+        "format": FORMAT,
+        "sets": sets,
+        "plans": plans,
+        "files": {s: _stamp(folder / f"{s}.jsonl") for s in SPLITS},
+        "notations": names,
+        "records": records,
+    }
+    write_file(folder / STATE, json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def touch_state(folder: Path, state: State) -> None:
+    """Write the state again after a run that changed no record."""
+    names: dict[str, int] = {}
+    records: dict[str, list[Any]] = {s: [] for s in SPLITS}
+    for e in sorted(state.entries.values(), key=lambda e: e.id):
+        number = names.setdefault(e.notation, len(names))
+        records[e.split].append([e.id, number, e.fingerprint, e.length])
+    save_state(folder, state.sets, state.plans, records, list(names))
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold the lock of the output folder, and clear what a killed run left.
+
+    Raises:
+        StoreLockedError: another process is regenerating into this folder.
+    """
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=10, poll_interval=0.05)
+    except Timeout:
+        raise StoreLockedError(
+            f"another process is regenerating into {folder}", hint="wait for it, or give another --out"
+        ) from None
+    try:
+        for left in (*folder.glob(".*.tmp"), *folder.glob(".part-*")):
+            left.unlink(missing_ok=True)
+        yield
+    finally:
+        for left in folder.glob(".part-*"):
+            left.unlink(missing_ok=True)
+        lock.release()

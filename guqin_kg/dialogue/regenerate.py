@@ -1,0 +1,395 @@
+"""Bring the dialogues up to date: only what an edit touched, and always the bytes of a run from nothing."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from guqin_kg import resources
+from guqin_kg.dialogue import output
+from guqin_kg.dialogue.affected import affected
+from guqin_kg.dialogue.generate import RECORD_FORMAT, generate, local_name, make_views
+from guqin_kg.dialogue.provenance import write_provenance
+from guqin_kg.dialogue.reach import Reach, reach_of
+from guqin_kg.dialogue.rows import view_of
+from guqin_kg.dialogue.templates import load_templates
+from guqin_kg.dialogue.turns import TurnSet, pick_sets, turn_sets
+from guqin_kg.errors import UsageError
+from guqin_kg.query.binding import prologue
+from guqin_kg.query.library import QueryLibrary
+
+if TYPE_CHECKING:
+    from guqin_kg.graph.store import Generation
+    from guqin_kg.graph.workspace import Workspace
+
+SCOPES = ("curated", "lexicon")
+#: From this many notations on, two processes share the work.
+_MANY = 6_000
+_PART = 3_500
+_COMPOUND = "https://w3id.org/guqin/ontology#CompoundNotation>"
+
+
+@dataclass
+class Report:
+    """What a run did (or, for a dry run, would do); ``to_json`` is the form of the contract."""
+
+    total: int = 0
+    rewritten: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    because: Counter[str] = field(default_factory=Counter)
+    short: int = 0
+    seconds: float = 0.0
+    out: str = ""
+    characters: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"records", "reasons", "seconds", "out"}``."""
+        return {
+            "records": {
+                "total": self.total,
+                "rewritten": self.rewritten,
+                "unchanged": self.unchanged,
+                "removed": self.removed,
+            },
+            "reasons": [
+                {"because": what, "records": n}
+                for what, n in sorted(self.because.items(), key=lambda item: (-item[1], item[0]))
+            ],
+            "seconds": round(self.seconds, 3),
+            "out": self.out,
+        }
+
+
+def package_version() -> str:
+    """The version that generates."""
+    try:
+        return version("guqin-kg")
+    except PackageNotFoundError:
+        return "0"
+
+
+def library_of(ws: Workspace) -> QueryLibrary:
+    """The packaged queries and those of the workspace."""
+    return QueryLibrary([resources.folder("sparql"), ws.root / "sparql"])
+
+
+def template_folders(ws: Workspace) -> list[Path]:
+    """Where templates lie: the packaged folder, then the workspace's own."""
+    return [resources.folder("templates"), ws.root / "templates"]
+
+
+def scope_notations(generation: Generation, library: QueryLibrary, scope: str) -> list[tuple[str, str]]:
+    """IRI and reading of the notations in ``scope``, sorted: those with a source or stated in the workspace, or all."""
+    everything = scope == "lexicon" or generation.manifest.get("lexicon") != "full"
+    spec = library.get("notations-all" if everything else "notations-sourced")
+    ask: Callable[[str], Any] = generation.store.query
+    found: dict[str, str] = {r[0].value: r[1].value for r in ask(prologue(spec.text))}
+    if not everything:
+        own = _stated(generation)
+        if own - found.keys():
+            every = library.get("notations-all")
+            for row in ask(prologue(every.text)):
+                if row[0].value in own:
+                    found[row[0].value] = row[1].value
+    return sorted(found.items())
+
+
+def _stated(generation: Generation) -> set[str]:
+    """IRIs that the workspace's own files declare to be notations."""
+    own = set()
+    for path in sorted((generation.folder / "sources").glob("*.nt")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            subject, _, rest = line.partition("> ")
+            if rest.rstrip(" .").endswith(_COMPOUND):
+                own.add(subject[1:])
+    return own
+
+
+def _describe(turns: TurnSet, library: QueryLibrary, graph: str, scope: str, seed: int, images: bool) -> dict[str, Any]:
+    queries = sorted({name for t in turns.templates for name in (t.query, *(q for _, q in t.lookups))})
+    return {
+        "graph": graph,
+        "scope": scope,
+        "seed": seed,
+        "images": images,
+        "version": package_version(),
+        "format": RECORD_FORMAT,
+        "turns": turns.digest,
+        "templates": {t.name: t.digest for t in turns.templates},
+        "queries": {name: library.get(name).digest for name in queries},
+    }
+
+
+def regenerate(
+    ws: Workspace,
+    generation: Generation,
+    *,
+    which: str = "all",
+    langs: Sequence[str] = ("zh",),
+    scope: str = "curated",
+    out: Path | None = None,
+    seed: int = 0,
+    images: bool = True,
+    dry_run: bool = False,
+    workers: int = 2,
+    say: Callable[[str], None] | None = None,
+) -> Report:
+    """Write the records that are missing or stale and drop those whose notation is gone.
+
+    Args:
+        ws: the workspace (its templates and queries add to the packaged ones).
+        generation: the store to read.
+        which: a set name or ``all``.
+        scope: ``curated`` (notations with a source, and the workspace's own) or ``lexicon`` (all).
+        out: output folder (default: ``out`` of the workspace); records go to ``dialogues/`` in it.
+        dry_run: only say what would be done.
+        workers: processes for large runs; the bytes do not depend on it.
+
+    Raises:
+        TemplateError: a template is broken or does not fit its query.
+        StoreLockedError: another process regenerates into the same folder.
+    """
+    started = time.perf_counter()
+    if scope not in SCOPES:
+        raise UsageError(f"there is no scope {scope!r}", hint=f"one of {', '.join(SCOPES)}")
+    root = (out or ws.out) / "dialogues"
+    library = library_of(ws)
+    only = langs[0] if len(langs) == 1 else None
+    sets = pick_sets(turn_sets(load_templates(template_folders(ws), only)), which, langs)
+    if dry_run:
+        report = _run(ws, generation, library, sets, scope, root, seed, images, True, workers, say)
+    else:
+        with output.only_writer(root):
+            report = _run(ws, generation, library, sets, scope, root, seed, images, False, workers, say)
+    report.seconds = time.perf_counter() - started
+    report.out = str(root)
+    return report
+
+
+def _run(
+    ws: Workspace,
+    generation: Generation,
+    library: QueryLibrary,
+    sets: Sequence[TurnSet],
+    scope: str,
+    root: Path,
+    seed: int,
+    images: bool,
+    dry_run: bool,
+    workers: int,
+    say: Callable[[str], None] | None,
+) -> Report:
+    state = output.read_state(root)
+    report = Report()
+    for turns in sets:
+        new = _describe(turns, library, generation.content_hash, scope, seed, images)
+        old = state.sets.get(f"{turns.name}/{turns.lang}")
+        if old is None or any(old[what] != new[what] for what in ("turns", "templates", "queries")):
+            make_views([turns], library)
+    notations = scope_notations(generation, library, scope)
+    readings = dict(notations)
+    keep: dict[str, output.Entry] = dict(state.entries)
+    fresh: dict[str, output.Entry] = {}
+    changed_state = False
+    reaches = _Reaches(library, state.plans)
+    for number, turns in enumerate(sets):
+        key = f"{turns.name}/{turns.lang}"
+        new = _describe(turns, library, generation.content_hash, scope, seed, images)
+        old = state.sets.get(key)
+        mine = {e.notation: e for i, e in state.entries.items() if i.startswith(f"{key}/")}
+        if old == new and mine.keys() == readings.keys():
+            report.unchanged += len(mine)
+            continue
+        changed_state = changed_state or old != new
+        why, everything = _reasons(ws, generation, turns, old, new, reaches)
+        wanted = [(n, r) for n, r in notations if everything or n in why or n not in mine]
+        for notation in sorted(mine.keys() - readings.keys()):
+            report.removed += 1
+            report.because[notation] += 1
+            keep.pop(mine[notation].id)
+        entries = _make(generation, library, ws, turns, wanted, root, number, seed, images, workers, say, dry_run)
+        touched = 0
+        for entry in entries:
+            before = mine.get(entry.notation)
+            if before is not None and before.fingerprint == entry.fingerprint:
+                continue
+            touched += 1
+            report.because[_because(entry, before, why, everything, old, new)] += 1
+            fresh[entry.id] = entry
+        report.rewritten += touched
+        report.unchanged += len(readings) - touched
+        state.sets[key] = new
+    keep.update(fresh)
+    report.total = len(keep)
+    if dry_run:
+        return report
+    if fresh or report.removed or not (root / "val.jsonl").exists():
+        now = output.write_all(root, keep.values(), state.sets, reaches.kept())
+        write_provenance(root, now, state.sets)
+    elif changed_state:
+        state.plans = reaches.kept()
+        output.touch_state(root, state)
+        write_provenance(root, list(state.entries.values()), state.sets)
+    return report
+
+
+class _Reaches:
+    """The plans of the sets' views; kept in the state, so that most runs need not parse a query."""
+
+    def __init__(self, library: QueryLibrary, known: dict[str, Any]) -> None:
+        self.library = library
+        self.known = known
+        self.used: dict[str, Any] = {}
+
+    def of(self, turns: TurnSet) -> list[Reach]:
+        """The plans of all views of ``turns``."""
+        from guqin_kg.dialogue.rows import View
+
+        out = {}
+        for key in {view_of(t) for t in turns.templates}:
+            bare = type(key)(key.query, key.lookups)
+            view = View(bare, self.library)
+            mark = f"{bare.query}|{bare.lookups}|{view.digest}"
+            if mark not in out:
+                if mark in self.known:
+                    out[mark] = Reach.from_json(self.known[mark])
+                else:
+                    out[mark] = reach_of(view)
+                self.used[mark] = out[mark].to_json()
+        return [out[mark] for mark in sorted(out)]
+
+    def kept(self) -> dict[str, Any]:
+        """What to keep in the state."""
+        return {**self.known, **self.used}
+
+
+def _reasons(
+    ws: Workspace,
+    generation: Generation,
+    turns: TurnSet,
+    old: dict[str, Any] | None,
+    new: dict[str, Any],
+    reaches: _Reaches,
+) -> tuple[dict[str, set[str]], set[str]]:
+    """Notations to look at with what changed, and what makes it necessary to look at all."""
+    from guqin_kg.graph.diff import changes_since
+
+    if old is None:
+        reaches.of(turns)
+        return {}, {"first run"}
+    everything: set[str] = set()
+    for what in ("templates", "queries"):
+        names = {n for n in {*old[what], *new[what]} if old[what].get(n) != new[what].get(n)}
+        everything |= names
+    if old["turns"] != new["turns"] and not everything:
+        everything.add(f"set {turns.name}")
+    everything |= {w for w in ("seed", "images", "version", "format", "scope") if old[w] != new[w]}
+    plans = reaches.of(turns)
+    why: dict[str, set[str]] = {}
+    if old["graph"] != new["graph"]:
+        delta = changes_since(ws.state, old["graph"], new["graph"])
+        if delta is None:
+            everything.add("graph")
+        else:
+            found = affected(plans, generation.store, delta.added, delta.removed)
+            why = found.notations
+            everything |= found.everything
+    return why, everything
+
+
+def _because(
+    entry: output.Entry,
+    before: output.Entry | None,
+    why: dict[str, set[str]],
+    everything: set[str],
+    old: dict[str, Any] | None,
+    new: dict[str, Any],
+) -> str:
+    """The one thing a record is said to be rewritten for."""
+    if before is None and old is not None:
+        return entry.notation
+    nodes = why.get(entry.notation, set())
+    if any(n.startswith(entry.notation) for n in nodes):
+        return entry.notation
+    if nodes:
+        return min(nodes, key=lambda n: (len(n), n))
+    used = sorted(t for t in entry.templates if t in everything)
+    return used[0] if used else min(everything)
+
+
+def _make(
+    generation: Generation,
+    library: QueryLibrary,
+    ws: Workspace,
+    turns: TurnSet,
+    notations: Sequence[tuple[str, str]],
+    root: Path,
+    number: int,
+    seed: int,
+    images: bool,
+    workers: int,
+    say: Callable[[str], None] | None,
+    dry_run: bool,
+) -> Iterable[output.Entry]:
+    """Make the records of one set into part files (nowhere in a dry run)."""
+    if not notations:
+        return []
+    if say:
+        say(f"{turns.name}/{turns.lang}: {len(notations)} notations to look at")
+    if dry_run:
+        records = generate(generation.store.query, library, [turns], notations, seed=seed, with_images=images)
+        return [
+            output.Entry(r.id, r.notation, r.split, r.fingerprint, root, 0, len(r.line), r.templates) for r in records
+        ]
+    parts = [notations[i : i + _PART] for i in range(0, len(notations), _PART)]
+    paths = [root / f".part-{number}-{i}" for i in range(len(parts))]
+    jobs = [
+        (
+            str(generation.database),
+            [str(f) for f in library.folders],
+            [str(f) for f in template_folders(ws)],
+            turns.name,
+            turns.lang,
+            part,
+            str(path),
+            seed,
+            images,
+        )
+        for part, path in zip(parts, paths, strict=True)
+    ]
+    if len(notations) < _MANY or workers < 2:
+        return [
+            entry
+            for part, path in zip(parts, paths, strict=True)
+            for entry in output.write_part(
+                path, generate(generation.store.query, library, [turns], part, seed=seed, with_images=images)
+            )
+        ]
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+        return [entry for entries in pool.map(_job, jobs) for entry in entries]
+
+
+def _job(job: tuple[Any, ...]) -> list[output.Entry]:
+    """One part, in a process of its own."""
+    import pyoxigraph as ox
+
+    database, queries, folders, name, lang, notations, path, seed, images = job
+    store = ox.Store.read_only(database)
+    library = QueryLibrary([Path(f) for f in queries])
+    turns = turn_sets(load_templates([Path(f) for f in folders], lang))[name, lang]
+    records = generate(store.query, library, [turns], notations, seed=seed, with_images=images)
+    return output.write_part(Path(path), records)
+
+
+def record_ids(turns: TurnSet, notations: Iterable[str]) -> list[str]:
+    """Ids of the records of ``notations`` in a set."""
+    return [f"{turns.name}/{turns.lang}/{local_name(n)}" for n in notations]
