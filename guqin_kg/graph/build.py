@@ -108,16 +108,18 @@ def _common_root(files: list[Path]) -> Path:
     return root
 
 
-def code_hash() -> str:
+def code_hash(lexicon: str) -> str:
     """Hash of the modules that decide what a file or the lexicon turns into: a new release makes the store anew."""
     here = Path(__file__).resolve().parent.parent
     files = [here / "graph" / n for n in ("expand.py", "derive.py", "build.py", "sources.py")]
-    files += [*sorted((here / "notation").glob("*.py")), here / "sound" / "position.py"]
+    files.append(here / "sound" / "position.py")
+    if lexicon == "full":
+        files += sorted((here / "notation").glob("*.py"))
     return resources.digest([f for f in files if f.exists()])
 
 
 def _fixed_key(inputs: Iterable[Input], lexicon: str) -> str:
-    h = blake2b(f"{FORMAT} {lexicon} {code_hash()}".encode(), digest_size=16)
+    h = blake2b(f"{FORMAT} {lexicon} {code_hash(lexicon)}".encode(), digest_size=16)
     for i in inputs:
         if i.kind == "ontology":
             h.update(f"{i.key} {i.digest}\n".encode())

@@ -372,13 +372,13 @@ def refuse_duplicates(
         if kinds.get(subject, set()) & compound:
             right = notation_iri(parse(name, grammar), grammar)
             if right != subject:
-                there = stated(generation, right)
+                where = "is in the graph" if stated(generation, right) else "belongs"
                 raise DataError(
-                    f"{name} {'is in the graph' if there else 'belongs'} under {shorten(right)}, not {shorten(subject)}",
+                    f"{name} {where} under {shorten(right)}, not {shorten(subject)}",
                     code="duplicate",
                     file=path,
                     line=line,
-                    hint=f"the IRI of a notation is made from its structure: write {shorten(right)}, or `guqin add {name}`",
+                    hint=f"an IRI is made from the structure: write {shorten(right)}, or `guqin add {name}`",
                 )
         elif subject in grammar.inventory.by_iri:
             base = grammar.inventory.by_iri[subject]
@@ -409,14 +409,17 @@ def finish(
     if not changed:
         return
     report.files = [ws.relative(p) for p in changed]
+    counted = _difference(changed)
     if report.dry_run:
-        report.added, report.removed = _difference(changed)
+        report.added, report.removed = counted
         return
     report.activity, record = provenance.activity(*labels, generated=generated, invalidated=invalidated, source=source)
     log = ws.graph / provenance.FILE
     journal.commit(ws.state, ws.root, {**changed, log: provenance.appended(log, record)})
+    report.added, report.removed = counted
     generation, built = build_locked(ws, say=say)
-    report.added, report.removed = built.added or 0, built.removed or 0
+    if built.added is not None and built.removed is not None:
+        report.added, report.removed = built.added, built.removed
     report.content = generation.content_hash
 
 

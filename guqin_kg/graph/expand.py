@@ -25,6 +25,10 @@ _REPLACED = "http://purl.org/dc/terms/isReplacedBy"
 _AUDIO, _IMAGE_PROPERTY, _IMAGE = GQ + "hasAudio", GQ + "hasImage", GQ + "Image"
 
 
+#: Stated in one direction only: the inverse would make every use of a sign a statement about the sign.
+_ONE_WAY = frozenset({GQ + "hasComponent", GQ + "isComponentOf"})
+
+
 @dataclass(frozen=True)
 class Schema:
     """What ``expand`` needs of the ontology.
@@ -51,8 +55,9 @@ def read_schema(triples: Iterable[Triple]) -> Schema:
             deprecated.add(subject)
         elif predicate == _REPLACED:
             successor[subject] = target
-        elif predicate == _OWL + "inverseOf" and subject.startswith(GQ) and target.startswith(GQ):
-            inverse[subject], inverse[target] = target, subject
+        elif predicate == _OWL + "inverseOf" and {subject, target}.isdisjoint(_ONE_WAY):
+            if subject.startswith(GQ) and target.startswith(GQ):
+                inverse[subject], inverse[target] = target, subject
         elif predicate == _SUBCLASS and subject.startswith(GQ) and target.startswith(GQ):
             parents[subject].add(target)
     above = {}

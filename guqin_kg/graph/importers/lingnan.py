@@ -33,8 +33,17 @@ _SCHEMA = "https://schema.org/"
 _XSD = "http://www.w3.org/2001/XMLSchema#"
 SOURCE = GQR + "source-lingnan"
 _TITLED = re.compile(r"(?:[^·(（《》]{1,3}·)?《?([^()（）《》·]+)》?(?:[（(]([^()（）]*)[)）])?\Z")
-#: Kinds of row in ``works_scores.csv``.
-_COLLECTION, _ORIGINAL, _TRANSMITTER = "琴谱集", "原曲/古传", "关键传谱人"
+#: Kinds of row in ``works_scores.csv`` (any other is the lost original of a piece).
+_COLLECTION, _TRANSMITTER = "琴谱集", "关键传谱人"
+#: Columns of the five tables, in order; further columns are not used.
+_COLUMNS = {
+    "persons_unified.csv": "id name others dynasty period prefecture home district lat lng "
+    "circle node degree in_network on_map group deeds mark",
+    "works_scores.csv": "id name kind dynasty year local remark",
+    "transmission_edges.csv": "piece source_id source target_id target change weight",
+    "instruments.csv": "name order holder period year act where remark inscription poem",
+    "palladio_edges.csv": "source target relation weight",
+}
 _GROUP_MARK = "群体"
 
 
@@ -93,18 +102,31 @@ class _Writer:
 
 
 def _rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a CSV file with a header, numbered from 1.
+    """Rows of a table, numbered from 1, by our names of its columns; the header is checked for their number only.
 
     Raises:
-        DataError: the file is missing or not UTF-8.
+        DataError: the file is missing, not UTF-8, or has too few columns.
     """
     if not path.is_file():
         raise DataError(
             f"{path.name} is missing", code="missing-file", file=path, hint="give the folder of the Lingnan data"
         )
+    names = _COLUMNS[path.name].split()
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from enumerate(csv.DictReader(file, delimiter=delimiter), start=1)
+            reader = csv.reader(file, delimiter=delimiter)
+            header = next(reader, [])
+            if len(header) < len(names):
+                raise DataError(
+                    f"{path.name} has {len(header)} columns, {len(names)} are expected",
+                    code="wrong-table",
+                    file=path,
+                    line=1,
+                    hint="this reads version 1.4.1 of the data",
+                )
+            for number, cells in enumerate(reader, start=1):
+                padded = [c.strip() for c in cells] + [""] * len(names)
+                yield number, dict(zip(names, padded, strict=False))
     except UnicodeDecodeError:
         raise DataError(f"{path.name} is not UTF-8", code="encoding", file=path, hint="save it as UTF-8") from None
 
@@ -153,29 +175,29 @@ def _persons(out: _Writer, path: Path) -> dict[str, str]:
     """Persons and groups; returns name (and other names) to IRI."""
     known: dict[str, str] = {}
     for number, row in _rows(path):
-        key, name = (row.get("id") or "").strip(), (row.get("姓名") or "").strip()
+        key, name = row["id"], row["name"]
         if not re.fullmatch(r"P\d+", key) or not name:
             out.leave_out(path.name, number, "no id of the form P001, or no name")
             continue
         iri = f"{GQR}lingnan-person-{key}"
-        group = _GROUP_MARK in (row.get("数据标记") or "")
+        group = _GROUP_MARK in row["mark"]
         kind = _FOAF + "Group" if group else GQ + "Person"
         out.start(iri, (kind,), name, f"{'group' if group else 'person'} {key} of the Lingnan data")
         out.count("groups" if group else "persons")
         out.say(iri, _FOAF + "name", name)
         known.setdefault(name, iri)
-        for other in re.split(r"[、；;，,/]", row.get("异名") or ""):
+        for other in re.split(r"[、；;，,/]", row["others"]):
             if other.strip():
                 out.say(iri, GQ + "abbreviateName", other)
                 known.setdefault(other.strip(), iri)
-        out.say(iri, GQ + "dynasty", row.get("朝代"))
-        out.say(iri, GQ + "period", row.get("时期"))
-        out.say(iri, GQ + "placeName", row.get("籍贯"))
-        out.say(iri, _DCT + "description", row.get("事迹"), lang="zh")
+        out.say(iri, GQ + "dynasty", row["dynasty"])
+        out.say(iri, GQ + "period", row["period"])
+        out.say(iri, GQ + "placeName", row["home"])
+        out.say(iri, _DCT + "description", row["deeds"], lang="zh")
         for column, term in (("lat", "latitude"), ("lng", "longitude")):
-            if re.fullmatch(r"-?\d+(\.\d+)?", (row.get(column) or "").strip()):
+            if re.fullmatch(r"-?\d+(\.\d+)?", row[column]):
                 out.say(iri, _SCHEMA + term, row[column], kind="decimal")
-        if mark := (row.get("数据标记") or "").strip():
+        if mark := row["mark"]:
             out.say(iri, _NOTE, mark, lang="zh")
     return known
 
@@ -191,9 +213,9 @@ def _works(out: _Writer, path: Path) -> dict[str, str]:
     ids: dict[str, str] = {}
     works: dict[str, str] = {}
     for number, row in _rows(path):
-        key, name, kind = ((row.get(c) or "").strip() for c in ("score_id", "名称", "类型"))
-        if not re.fullmatch(r"S\d+", key) or not name or kind not in (_COLLECTION, _ORIGINAL, _TRANSMITTER):
-            out.leave_out(path.name, number, "no id of the form S001, no name, or an unknown kind")
+        key, name, kind = (row[c] for c in ("id", "name", "kind"))
+        if not re.fullmatch(r"S\d+", key) or not name or not kind:
+            out.leave_out(path.name, number, "no id of the form S001, no name, or no kind")
             continue
         if kind == _COLLECTION:
             title = _title(name)
@@ -207,22 +229,22 @@ def _works(out: _Writer, path: Path) -> dict[str, str]:
                 out.say(works[title], _DCT + "title", title, lang="zh")
                 out.count("works")
             out.link(iri, GQ + "isInstanceOf", works[title])
-            year = (row.get("年份") or "").strip()
+            year = row["year"]
             if re.fullmatch(r"\d{3,4}", year):
                 out.say(iri, _DCT + "created", year.zfill(4), kind="gYear")
                 out.say(iri, GQ + "year", str(int(year)), kind="integer")
-        elif kind == _ORIGINAL:
-            iri = f"{GQR}lingnan-original-{key}"
-            out.start(iri, (GQ + "MusicNotation",), name, f"original {key} of the Lingnan data")
-            out.count("originals")
-        else:
+        elif kind == _TRANSMITTER:
             iri = f"{GQR}lingnan-transmitter-{key}"
             out.start(iri, (GQ + "Person",), name, f"transmitter {key} of the Lingnan data")
             out.say(iri, _FOAF + "name", name)
             out.count("transmitters")
-        out.say(iri, GQ + "dynasty", row.get("朝代"))
+        else:
+            iri = f"{GQR}lingnan-original-{key}"
+            out.start(iri, (GQ + "MusicNotation",), name, f"original {key} of the Lingnan data")
+            out.count("originals")
+        out.say(iri, GQ + "dynasty", row["dynasty"])
         out.say(iri, GQ + "resourceType", kind)
-        out.say(iri, _DCT + "description", row.get("备注"), lang="zh")
+        out.say(iri, _DCT + "description", row["remark"], lang="zh")
         ids[key] = iri
     return ids
 
@@ -230,8 +252,8 @@ def _works(out: _Writer, path: Path) -> dict[str, str]:
 def _transmission(out: _Writer, path: Path, scores: dict[str, str]) -> None:
     pieces: dict[str, str] = {}
     for number, row in _rows(path):
-        piece = (row.get("曲名") or "").strip()
-        first, second = (scores.get((row.get(c) or "").strip()) for c in ("source_id", "target_id"))
+        piece = row["piece"]
+        first, second = (scores.get(row[c]) for c in ("source_id", "target_id"))
         if not piece or first is None or second is None:
             out.leave_out(path.name, number, "no piece, or a score that works_scores.csv does not have")
             continue
@@ -248,8 +270,8 @@ def _transmission(out: _Writer, path: Path, scores: dict[str, str]) -> None:
         out.link(iri, GQ + "transmitsMusic", pieces[piece])
         out.link(iri, GQ + "relationFrom", first)
         out.link(iri, GQ + "relationTo", second)
-        out.say(iri, _DCT + "description", row.get("演变特征"), lang="zh")
-        if (row.get("weight") or "").strip().isdigit():
+        out.say(iri, _DCT + "description", row["change"], lang="zh")
+        if row["weight"].isdigit():
             out.say(iri, GQ + "weight", row["weight"], kind="integer")
         out.count("transmissions")
 
@@ -257,7 +279,7 @@ def _transmission(out: _Writer, path: Path, scores: dict[str, str]) -> None:
 def _instruments(out: _Writer, path: Path, persons: dict[str, str]) -> None:
     seen: dict[str, str] = {}
     for number, row in _rows(path):
-        name, order = (row.get("琴名") or "").strip(), (row.get("流转序") or "").strip()
+        name, order = row["name"], row["order"]
         if not name or not order.isdigit():
             out.leave_out(path.name, number, "no name of an instrument, or no order")
             continue
@@ -265,10 +287,10 @@ def _instruments(out: _Writer, path: Path, persons: dict[str, str]) -> None:
             seen[name] = f"{GQR}lingnan-instrument-{len(seen) + 1}"
             out.start(seen[name], (GQ + "Instrument",), name, "instrument in the Lingnan data")
             out.count("instruments")
-        for column in ("琴铭", "题咏"):
-            out.say(seen[name], _NOTE, row.get(column), lang="zh")
+        for column in ("inscription", "poem"):
+            out.say(seen[name], _NOTE, row[column], lang="zh")
         iri = f"{seen[name]}-{order}"
-        holder = (row.get("持有者") or "").strip()
+        holder = row["holder"]
         out.start(iri, (GQ + "Ownership",), f"{name}：{holder or '?'}", f"holder {order}")
         out.link(iri, GQ + "ownedInstrument", seen[name])
         out.say(iri, GQ + "sequence", order, kind="integer")
@@ -276,18 +298,18 @@ def _instruments(out: _Writer, path: Path, persons: dict[str, str]) -> None:
             out.link(iri, GQ + "owner", persons[holder])
         else:
             out.say(iri, "http://purl.org/dc/elements/1.1/creator", holder)
-        out.say(iri, GQ + "period", row.get("时期"))
-        if re.fullmatch(r"\d{3,4}", (row.get("近似年") or "").strip()):
-            out.say(iri, GQ + "year", str(int(row["近似年"])), kind="integer")
-        out.say(iri, GQ + "relationName", row.get("行为"))
-        out.say(iri, _DCT + "bibliographicCitation", row.get("出处"))
-        out.say(iri, _DCT + "description", row.get("备注"), lang="zh")
+        out.say(iri, GQ + "period", row["period"])
+        if re.fullmatch(r"\d{3,4}", row["year"]):
+            out.say(iri, GQ + "year", str(int(row["year"])), kind="integer")
+        out.say(iri, GQ + "relationName", row["act"])
+        out.say(iri, _DCT + "bibliographicCitation", row["where"])
+        out.say(iri, _DCT + "description", row["remark"], lang="zh")
         out.count("ownerships")
 
 
 def _relations(out: _Writer, path: Path, persons: dict[str, str]) -> None:
     for number, row in _rows(path, ";"):
-        first, second = ((row.get(c) or "").strip() for c in ("Source", "Target"))
+        first, second = (row[c] for c in ("source", "target"))
         if first not in persons or second not in persons:
             out.leave_out(path.name, number, "a person that persons_unified.csv does not have")
             continue
@@ -295,7 +317,7 @@ def _relations(out: _Writer, path: Path, persons: dict[str, str]) -> None:
         out.start(iri, (GQ + "Relation",), f"{first} → {second}", "relation between persons")
         out.link(iri, GQ + "relationFrom", persons[first])
         out.link(iri, GQ + "relationTo", persons[second])
-        out.say(iri, GQ + "relationName", row.get("关系"))
-        if (row.get("权重") or "").strip().isdigit():
-            out.say(iri, GQ + "weight", row["权重"], kind="integer")
+        out.say(iri, GQ + "relationName", row["relation"])
+        if row["weight"].isdigit():
+            out.say(iri, GQ + "weight", row["weight"], kind="integer")
         out.count("relations")
