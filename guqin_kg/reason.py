@@ -430,7 +430,7 @@ def find_clashes(rows: Sequence[Triple], types: Mapping[str, Iterable[str]] | No
                 focus,
                 (p, a, b),
                 {
-                    "zh": f"{local(focus)}：gq:{local(p)} 只能有一个值，却同时为 {local(a)} 与 {local(b)}；请删其一",
+                    "zh": f"{local(focus)}：gq:{local(p)} 只能取一值，今兼有 {local(a)} 与 {local(b)}；请删其一",
                     "en": f"{local(focus)}: gq:{local(p)} takes one value but has both {local(a)} and {local(b)}; "
                     "remove one, or the class that implies it",
                 },
@@ -454,7 +454,7 @@ def find_clashes(rows: Sequence[Triple], types: Mapping[str, Iterable[str]] | No
                 focus,
                 (a, b),
                 {
-                    "zh": f"{local(focus)}：gq:{local(a)} 与 gq:{local(b)} 互斥，不能兼属；请改去其中一方的依据",
+                    "zh": f"{local(focus)}：gq:{local(a)} 与 gq:{local(b)} 互斥；请改两类之一的依据",
                     "en": f"{local(focus)}: gq:{local(a)} and gq:{local(b)} are disjoint, it cannot be both; "
                     "change the statement that puts it into one of them",
                 },

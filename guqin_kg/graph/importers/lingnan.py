@@ -265,7 +265,7 @@ def _transmission(out: _Writer, path: Path, scores: dict[str, str]) -> None:
         if "/lingnan-original-" in first:
             out.link(pieces[piece], GQ + "hasMusicNotation", first)
         iri = f"{GQR}lingnan-transmission-{number}"
-        names = f"{(row.get('source') or '').strip()} → {(row.get('target') or '').strip()}"
+        names = f"{row['source']} → {row['target']}"
         out.start(iri, (GQ + "Transmission",), f"{piece}：{names}", "transmission")
         out.link(iri, GQ + "transmitsMusic", pieces[piece])
         out.link(iri, GQ + "relationFrom", first)
