@@ -7,6 +7,7 @@ from functools import cached_property
 
 from guqin_kg.errors import DataError
 from guqin_kg.inventory import GQ, GQR, BaseNotation, Inventory, local
+from guqin_kg.sound.remember import remember
 
 Stroke = tuple[int, ...]  # indices (from 0) of the acted strings that sound together
 
@@ -204,6 +205,11 @@ class Performance:
             raise DataError(f"{local(iri)}: {error}", code="profile", hint="mend this performance profile") from None
 
 
+def performance_of(inventory: Inventory) -> Performance:
+    """The profiles of an inventory, read once."""
+    return remember(inventory, "performance", Performance)
+
+
 def materials(inventory: Inventory) -> dict[str, dict[str, float]]:
     """String materials of the graph by id, the preferred first: parameters of ``guqin_kg.sound.synth.Material``."""
     view = inventory.view
@@ -227,6 +233,10 @@ def materials(inventory: Inventory) -> dict[str, dict[str, float]]:
 
 def carry_reach(inventory: Inventory) -> dict[str, tuple[tuple[str, ...], int]]:
     """Carry rules of the graph: rule id to (fields that must be unwritten, reach in notations, 0 = without limit)."""
+    return remember(inventory, "carry rules", _carry_reach)
+
+
+def _carry_reach(inventory: Inventory) -> dict[str, tuple[tuple[str, ...], int]]:
     view = inventory.view
     out = {}
     for iri in view.instances(GQ + "CarryRule"):

@@ -13,6 +13,7 @@ from fractions import Fraction
 from guqin_kg.errors import DataError, NotFoundError
 from guqin_kg.inventory import GQ, Inventory, local
 from guqin_kg.model import Position
+from guqin_kg.sound.remember import remember
 
 BETWEEN = "between"
 _TITLE = "http://purl.org/dc/terms/title"
@@ -184,6 +185,10 @@ def fingerboard(inventory: Inventory) -> Fingerboard:
     Raises:
         NotFoundError: the graph lacks them.
     """
+    return remember(inventory, "fingerboard", _fingerboard)
+
+
+def _fingerboard(inventory: Inventory) -> Fingerboard:
     view = inventory.view
     hui = {}
     for base in inventory.by_role("hui"):

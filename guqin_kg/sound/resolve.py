@@ -12,7 +12,7 @@ from dataclasses import replace
 from guqin_kg.inventory import Inventory
 from guqin_kg.model import Notation, Note, Position
 from guqin_kg.sound.moves import LeftHand
-from guqin_kg.sound.performance import Performance, Profile, carry_reach
+from guqin_kg.sound.performance import Profile, carry_reach, performance_of
 from guqin_kg.sound.position import Place, fingerboard
 from guqin_kg.sound.state import Hands, Reading, Sounding, StringState
 
@@ -33,7 +33,7 @@ class Resolver(LeftHand):
     def __init__(self, inventory: Inventory, tradition: str | None = None, *, alone: bool = False) -> None:
         self.board = fingerboard(inventory)
         self.tradition = self.board.tradition(tradition)
-        self.performance = Performance(inventory)
+        self.performance = performance_of(inventory)
         self.open_reach = carry_reach(inventory).get("open", ((), 0))[1]
         self.hands = Hands()
         self.alone = alone

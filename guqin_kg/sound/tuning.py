@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from guqin_kg.errors import NotFoundError, UsageError
 from guqin_kg.inventory import GQ, Inventory, local
+from guqin_kg.sound.remember import remember
 
 _NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
 _SKOS_NOTE = "http://www.w3.org/2004/02/skos/core#note"
@@ -57,6 +58,10 @@ class OpenStrings:
 
 def tunings(inventory: Inventory) -> tuple[Tuning, ...]:
     """All tunings of the graph, sorted by id."""
+    return remember(inventory, "tunings", _tunings)
+
+
+def _tunings(inventory: Inventory) -> tuple[Tuning, ...]:
     view = inventory.view
     found = []
     for iri in view.instances(GQ + "Tuning"):
@@ -81,6 +86,10 @@ def tunings(inventory: Inventory) -> tuple[Tuning, ...]:
 
 def default_tuning(inventory: Inventory) -> Tuning:
     """The tuning from which the others are counted: the graph's ``delta`` is 0 on every string."""
+    return remember(inventory, "default tuning", _default_tuning)
+
+
+def _default_tuning(inventory: Inventory) -> Tuning:
     view = inventory.view
     for tuning in tunings(inventory):
         deltas = {view.value(s, GQ + "delta") for s in view.values(tuning.iri, GQ + "openString")}
@@ -123,6 +132,10 @@ def find_tuning(inventory: Inventory, name: str | None) -> Tuning:
 
 def temperaments(inventory: Inventory) -> dict[str, Temperament]:
     """Temperaments of the graph by id; the preferred one first."""
+    return remember(inventory, "temperaments", _temperaments)
+
+
+def _temperaments(inventory: Inventory) -> dict[str, Temperament]:
     view = inventory.view
     rows = []
     for iri in view.instances(GQ + "Temperament"):

@@ -22,7 +22,7 @@ def fundamental(samples: np.ndarray, near: float, start: float = 0.25, seconds: 
 def level(samples: np.ndarray, hz: float, start: float = 0.6, seconds: float = 0.8) -> float:
     """Level in dB of the strongest line within 2 % of ``hz``."""
     part = samples[int(start * RATE) : int((start + seconds) * RATE)]
-    size = 1 << 18
+    size = 1 << 16
     spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part)), size))
     step = RATE / size
     return float(20 * np.log10(spectrum[int(hz * 0.98 / step) : int(hz * 1.02 / step) + 1].max() + 1e-12))
