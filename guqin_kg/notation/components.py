@@ -82,6 +82,12 @@ def position_bases(position: Position, grammar: Grammar) -> tuple[BaseNotation, 
 
 def _position_bases(position: Position, grammar: Grammar) -> tuple[BaseNotation, ...]:
     by_role = grammar.inventory.by_role
+    if position.hui is not None and all(base.number != position.hui for base in by_role("hui")):
+        raise DataError(f"there is no hui {position.hui}", code="hui-out-of-range", hint="hui are 1 to 13, or outside")
+    if position.fen is not None and (position.hui is None or not 1 <= position.fen <= 10):
+        raise DataError(f"there is no fen {position.fen}", code="fen-out-of-range", hint="fen are 1 to 9, after a hui")
+    if position.hui is None and position.sign is None:
+        raise DataError("a position names a hui or a sign", code="bad-structure")
     out = [base for base in by_role("hui") if base.number == position.hui] if position.hui else []
     if position.fen == 10:
         out += [base for base in by_role("hui") if base.number == 10]

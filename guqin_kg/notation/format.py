@@ -15,7 +15,10 @@ def readings(notation: Notation, grammar: Grammar | None = None) -> tuple[str, s
 
 
 def short_reading(notation: Notation, grammar: Grammar | None = None) -> str:
-    """The abbreviated reading (简写): ``大九绰勾四``. Reading it again gives the same structure."""
+    """The abbreviated reading (简写): ``大九绰勾四``. Reading it again gives the same structure.
+
+    Where the digits alone could be taken otherwise, units are written as far as they are needed.
+    """
     grammar = grammar or default_grammar()
     return _short(notation, parts(notation, grammar), grammar)
 
@@ -34,34 +37,50 @@ def traditional_reading(notation: Notation, grammar: Grammar | None = None) -> s
 
 def _short(notation: Notation, drawn: list[Part], grammar: Grammar) -> str:
     text = "".join([part.name for part in drawn])
-    if notation.form == "aside" and _could_be_taken_otherwise(notation):
-        from guqin_kg.errors import ReadingError
-        from guqin_kg.notation.parse import parse
+    if not _could_be_taken_otherwise(notation, drawn, grammar):
+        return text
+    from guqin_kg.errors import ReadingError
+    from guqin_kg.notation.parse import parse
 
+    explicit = "".join(_place(p.position, grammar, fen_unit=False) if p.position else p.name for p in drawn)
+    for spelled in (text, explicit):
         try:
-            same = parse(text, grammar) == notation
+            if parse(spelled, grammar) == notation:
+                return spelled
         except ReadingError:
-            same = False
-        if not same:
-            text = "".join(_place(p.position, grammar, fen_unit=False) if p.position else p.name for p in drawn)
-    return text
+            continue
+    return _full(drawn, grammar)
 
 
 def _full(drawn: list[Part], grammar: Grammar) -> str:
-    return "".join([_full_word(part, grammar) for part in drawn])
+    half = {word for word, effect in grammar.sign_effect.items() if effect == "half"}
+    out = []
+    for part, after in zip(drawn, [*drawn[1:], None], strict=True):
+        # a word that begins with the half sign would be taken for half behind the unit of hui: leave the unit out
+        plain = after is not None and after.name[0] in half and part.position and not part.position.sign
+        out.append(part.name if plain and part.position and not part.position.fen else _full_word(part, grammar))
+    return "".join(out)
 
 
 def _traditional(notation: Notation, drawn: list[Part], grammar: Grammar) -> str:
-    if notation.form == "aside" and _could_be_taken_otherwise(notation):
+    if _could_be_taken_otherwise(notation, drawn, grammar):
         fold = {b.name: b.traditional for b in grammar.inventory.bases if len(b.name) == len(b.traditional) == 1}
         return "".join(fold.get(char, char) for char in _short(notation, drawn, grammar))
     return "".join([part.bases[0].traditional if len(part.bases) == 1 else part.name for part in drawn])
 
 
-def _could_be_taken_otherwise(notation: Notation) -> bool:
-    """True for targets whose digits could be grouped in another way."""
-    places = [note.position for note in (notation, *notation.notes) if note.position]
-    return len(places) > 1 or any(place.fen for place in places)
+def _could_be_taken_otherwise(notation: Notation, drawn: list[Part], grammar: Grammar) -> bool:
+    """True where digits of places and strings, or words of several characters, could be grouped in another way."""
+    if notation.form == "aside":
+        places = [note.position for note in (notation, *notation.notes) if note.position]
+        bare = any(note.position and not note.techniques for note in notation.notes)
+        return bare or len(places) > 1 or any(place.fen for place in places)
+    if notation.form == "complex":
+        return any(note.position and not note.left_finger or len(note.strings) > 1 for note in notation.notes)
+    if notation.position is None:
+        return notation.left_finger is not None or len(notation.strings) > 2
+    heads = grammar.alphabet.word_heads
+    return any(part.position and part.name[-1] in heads for part in drawn)
 
 
 def _full_word(part: Part, grammar: Grammar) -> str:

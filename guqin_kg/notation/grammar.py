@@ -148,6 +148,11 @@ class Grammar:
         }
 
     @cached_property
+    def unwritten_tones(self) -> frozenset[str]:
+        """Tone words that only explain beside a finger (the sign of a stopped note)."""
+        return frozenset(b.name for b in self.inventory.by_role("tone") if b.extra.get("unwrittenWhenFull") == ("true",))
+
+    @cached_property
     def words(self) -> dict[str, frozenset[str]]:
         """Grammar role to the reading words that have it."""
         roles = {role for base in self.alphabet.bases for role in base.roles}

@@ -18,7 +18,7 @@ from guqin_kg.notation.pattern import Term, trie_regex
 PRIVATE = 0xE000
 NUMBER_ROLES = frozenset({"hui", "fen", "string"})
 SKIP_ROLES = frozenset({"component", "phrase"})  # parts of forms; phrases are read word by word
-MAX_LENGTH = 64
+MAX_LENGTH = 96
 _ARABIC = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -96,20 +96,19 @@ class Alphabet:
         self._multi.update({fold(word): "" for word in unwritten})
         numbers = [fold(b.name) for b in self.bases if b.roles & NUMBER_ROLES and len(b.name) > 1]
         self._multi.update({word: word for word in numbers})
-        half = [fold(b.name) for b in self.bases if b.position_effect == "half"]
-        heads = "".join(map(re.escape, sorted({*self.digits, *half})))
-        inside = [w for w in self._multi if w[0] in heads and w not in numbers]
+        half = tuple(fold(b.name) for b in self.bases if b.position_effect == "half")
+        guarded = [w for w in self._multi if half and w.startswith(half)]
+        free = trie_regex([w for w in self._multi if w not in guarded])
+        behind = re.escape(self.points)
         self._find = re.compile(
             "|".join(
                 part
-                for part in (
-                    trie_regex([w for w in self._multi if w not in inside]),
-                    f"(?<![{heads}])(?:{trie_regex(inside)})" if inside else "",
-                )
+                for part in (free, f"(?<!{behind})(?:{trie_regex(guarded)})" if guarded and behind else "")
                 if part
             )
             or r"(?!)"
         )
+        self.word_heads = frozenset(w[0] for w in self._multi if w[0] in self.digits or w[0] in half)
         self._find_greedy = re.compile(trie_regex(sorted(self._multi)) or r"(?!)")
         self.signs = frozenset(self._name) | {char for w in name_of for char in w if char in self.digits}
         self.spellings = frozenset(name_of)
@@ -132,8 +131,8 @@ class Alphabet:
     def code(self, folded: str, *, greedy: bool = False) -> Coded:
         """Words of several characters become one sign each, the longest first.
 
-        A word that begins with a digit (or the half sign) is not looked for right behind a digit, where the digit
-        belongs to a position, unless ``greedy``.
+        A word that begins with the half sign is not looked for right behind the unit of hui, where the sign belongs to
+        the position, unless ``greedy``.
         """
         spelled: dict[str, str] = {}
 
@@ -168,6 +167,7 @@ class Alphabet:
                 and (not term.numbers or base.number in term.numbers)
                 and (not term.names or base.name in term.names or base.position_effect in term.names)
                 and base.name not in term.excluded
+                and not base.roles & term.excluded
                 and (term.max_strings is None or base.max_strings == term.max_strings)
             ]
             found.sort(key=lambda base: (base.number is None, base.number or 0, base.id))

@@ -195,6 +195,9 @@ def assemble(notes: list[dict[str, Any]], form: Form, grammar: Grammar, reading:
     Raises:
         ReadingError: a hard rule is broken.
     """
+    for fields in notes:
+        if fields.get("tone") in grammar.unwritten_tones and "left_finger" in fields:
+            del fields["tone"]  # finger and position say it already
     top = notes[0]
     inner = [note for note in notes[1:] if note]
     if inner:
