@@ -243,7 +243,8 @@ def sample_spec(
         )  # fmt: skip
     return Spec(
         **common,
-        prints=span(0, 1.0), looseness=span(-0.6, 1.6), jitter=span(0.4, 1.3), aspect=round(math.exp(0.13 * normal()), 4),
+        prints=span(0, 1.0), looseness=span(-0.6, 1.6), jitter=span(0.4, 1.3),
+        aspect=round(math.exp(0.13 * normal()), 4),
         weight=round(math.exp(0.22 * normal()), 4), uneven=span(0.02, 0.2), wobble=span(0.002, 0.01 + 0.008 * shaky),
         shift=span(0.003, 0.016), slant=round(0.08 * normal(), 4), turn=round(3.0 * normal(), 3),
         margins=_margins(uniform(), uniform(), uniform(), uniform(), -0.03, 0.2),
