@@ -63,7 +63,7 @@ def test_any_kind_of_form(tmp_path: Path, form: str, sequence: str | None) -> No
 
 def test_no_form_is_said_with_the_name_of_the_component(tmp_path: Path) -> None:
     engine = _engine(tmp_path, "")
-    with pytest.raises(MissingFormError, match="抨.*no written form") as caught:
+    with pytest.raises(MissingFormError, match=r"抨.*no written form") as caught:
         engine.layout(parse("大九抨四", engine.grammar))
     assert "gq:strokePath" in str(caught.value.hint)
 
