@@ -68,7 +68,7 @@ def score_triples(found: Interpretation, grammar: Grammar) -> list[Triple]:
             state(subject, _LABEL, ox.Literal(title, language=lang))
         if tradition is not None:
             state(subject, GQ + "tradition", node(tradition))
-    state(source, _DEFINITION, ox.Literal(f"曲谱“{title}”。", language="zh"))
+    state(source, _DEFINITION, ox.Literal(f"文献“{title}”。", language="zh"))
     state(source, _DEFINITION, ox.Literal(f"The score “{title}”.", language="en"))
     state(piece, _SOURCE, node(source))
     state(piece, GQ + "tuning", node(found.strings.tuning.iri))
