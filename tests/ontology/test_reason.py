@@ -31,6 +31,12 @@ def released():
     return owl.released_triples()
 
 
+@pytest.fixture(scope="module")
+def bare(released):
+    """The ontology without the curated notations: quicker for HermiT."""
+    return [t for t in released if not getattr(t.subject, "value", "").startswith(GQR + "n-")]
+
+
 def with_text(released, tmp_path, body):
     path = tmp_path / "own.ttl"
     path.write_text(PREFIX + body, encoding="utf-8")
@@ -78,9 +84,9 @@ def test_both_reasoners_agree_on_the_shipped_graph(released, tmp_path):
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_contradictions_are_found_and_named(released, tmp_path, name):
+def test_contradictions_are_found_and_named(bare, tmp_path, name):
     body, kind = BAD[name]
-    rows = with_text(released, tmp_path, f"gqr:n-bad a gq:CompoundNotation ; {body} .")
+    rows = with_text(bare, tmp_path, f"gqr:n-bad a gq:CompoundNotation ; {body} .")
     found = owl.reason(rows, "reasonable")
     assert not found.consistent
     assert {c.kind for c in found.clashes} == {kind}
@@ -88,10 +94,10 @@ def test_contradictions_are_found_and_named(released, tmp_path, name):
 
 
 @needs_java
-@pytest.mark.parametrize("name", ["two sounds", "a class that says otherwise", "open sign with a finger"])
-def test_hermit_finds_a_contradiction_too(released, tmp_path, name):
+@pytest.mark.parametrize("name", ["a class that says otherwise", "open sign with a finger"])
+def test_hermit_finds_a_contradiction_too(bare, tmp_path, name):
     body, _ = BAD[name]
-    found = owl.reason(with_text(released, tmp_path, f"gqr:n-bad a gq:CompoundNotation ; {body} ."), "hermit")
+    found = owl.reason(with_text(bare, tmp_path, f"gqr:n-bad a gq:CompoundNotation ; {body} ."), "hermit")
     assert not found.consistent
     assert found.clashes[0].focus == GQR + "n-bad"
 
