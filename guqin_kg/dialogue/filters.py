@@ -17,7 +17,7 @@ class UnboundValueError(ValueError):
 
 def printable(value: Any) -> Any:
     """Refuse to print an unbound value: an answer is never filled with nothing."""
-    if value is None or value == "":
+    if value is None:
         raise UnboundValueError("the template prints a column that is unbound in this row")
     return value
 
@@ -107,6 +107,13 @@ def last_word(text: str) -> str:
     return text.rstrip("。.；; ")
 
 
+def first_sentence(text: str) -> str:
+    """The text up to its first full stop, which is left out."""
+    for stop in ("。", ". "):
+        text = text.split(stop, 1)[0]
+    return last_word(text)
+
+
 def lower_first(text: str) -> str:
     """The text with a small first letter, unless its first word is an abbreviation or a single letter."""
     return text if len(text) < 2 or text[1].isupper() or text[:2] == "A " else text[0].lower() + text[1:]
@@ -141,6 +148,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "cents_stopped": cents_stopped,
     "choose": choose,
     "distinct": distinct,
+    "first_sentence": first_sentence,
     "hertz": hertz,
     "last_word": last_word,
     "listing": listing,

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from guqin_kg import resources
 from guqin_kg.dialogue import output
 from guqin_kg.dialogue.affected import affected
-from guqin_kg.dialogue.generate import RECORD_FORMAT, generate, local_name, make_views
+from guqin_kg.dialogue.generate import RECORD_FORMAT, generate, make_views
 from guqin_kg.dialogue.provenance import write_provenance
 from guqin_kg.dialogue.reach import Reach, reach_of
 from guqin_kg.dialogue.rows import view_of
 from guqin_kg.dialogue.templates import load_templates
 from guqin_kg.dialogue.turns import TurnSet, pick_sets, turn_sets
+from guqin_kg.dialogue.worker import run_jobs
 from guqin_kg.errors import UsageError
 from guqin_kg.query.binding import prologue
 from guqin_kg.query.library import QueryLibrary
@@ -349,20 +350,6 @@ def _make(
         ]
     parts = [notations[i : i + _PART] for i in range(0, len(notations), _PART)]
     paths = [root / f".part-{number}-{i}" for i in range(len(parts))]
-    jobs = [
-        (
-            str(generation.database),
-            [str(f) for f in library.folders],
-            [str(f) for f in template_folders(ws)],
-            turns.name,
-            turns.lang,
-            part,
-            str(path),
-            seed,
-            images,
-        )
-        for part, path in zip(parts, paths, strict=True)
-    ]
     if len(notations) < _MANY or workers < 2:
         return [
             entry
@@ -371,25 +358,20 @@ def _make(
                 path, generate(generation.store.query, library, [turns], part, seed=seed, with_images=images)
             )
         ]
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
-        return [entry for entries in pool.map(_job, jobs) for entry in entries]
-
-
-def _job(job: tuple[Any, ...]) -> list[output.Entry]:
-    """One part, in a process of its own."""
-    import pyoxigraph as ox
-
-    database, queries, folders, name, lang, notations, path, seed, images = job
-    store = ox.Store.read_only(database)
-    library = QueryLibrary([Path(f) for f in queries])
-    turns = turn_sets(load_templates([Path(f) for f in folders], lang))[name, lang]
-    records = generate(store.query, library, [turns], notations, seed=seed, with_images=images)
-    return output.write_part(Path(path), records)
-
-
-def record_ids(turns: TurnSet, notations: Iterable[str]) -> list[str]:
-    """Ids of the records of ``notations`` in a set."""
-    return [f"{turns.name}/{turns.lang}/{local_name(n)}" for n in notations]
+    common = {
+        "database": str(generation.database),
+        "queries": [str(f) for f in library.folders],
+        "templates": [str(f) for f in template_folders(ws)],
+        "set": turns.name,
+        "lang": turns.lang,
+        "seed": seed,
+        "images": images,
+    }
+    jobs = [{**common, "notations": part, "path": str(path)} for part, path in zip(parts, paths, strict=True)]
+    entries = []
+    for path, rows in zip(paths, run_jobs(jobs, workers), strict=True):
+        offset = 0
+        for identity, notation, split, fingerprint, length, names in rows:
+            entries.append(output.Entry(identity, notation, split, fingerprint, path, offset, length, tuple(names)))
+            offset += length
+    return entries

@@ -151,12 +151,19 @@ class Rows:
         ask: runs SPARQL text on the graph and yields rows of terms (``Store.query``).
         library: where queries are found by name.
         lang: language of labels and definitions (parameter ``lang`` of a query, where it has one).
+        ask_notations: asked instead for the queries keyed by notation (a notation that is not in the graph).
     """
 
     def __init__(
-        self, ask: Callable[[str], Iterable[Sequence[Any]]], library: QueryLibrary, lang: str, views: Iterable[View]
+        self,
+        ask: Callable[[str], Iterable[Sequence[Any]]],
+        library: QueryLibrary,
+        lang: str,
+        views: Iterable[View],
+        ask_notations: Callable[[str], Iterable[Sequence[Any]]] | None = None,
     ) -> None:
         self.ask = ask
+        self.ask_notations = ask_notations or ask
         self.library = library
         self.lang = lang
         self.views = {view.key: view for view in views}
@@ -202,7 +209,8 @@ class Rows:
         names = [c.name for c in spec.columns]
         kinds = {c.name: c.type for c in spec.columns}
         found: dict[str, list[tuple[Any, ...]]] = {}
-        answer = self.ask(prologue(bind(spec, params)))
+        ask = self.ask_notations if key == NOTATION else self.ask
+        answer = ask(prologue(bind(spec, params)))
         order = [v.value for v in answer.variables] if hasattr(answer, "variables") else names
         if sorted(order) != sorted(names):
             raise ViewError(

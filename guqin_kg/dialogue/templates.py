@@ -227,7 +227,7 @@ def parse_template(path: Path, text: str, *, root: Path) -> Template:
         sections[mark[1]].append(Phrase(body, first, joined(body, lang) if plain else None))
     answers = sections["answer"] + sections["text"]
     sets = {str(k): _place(v, path) for k, v in (known.get("sets") or {}).items()}
-    if not answers or (sets and not sections["question"]):
+    if not answers or (not sections["question"] and not sections["text"]):
         raise TemplateError(
             "the template lacks a section",
             file=path,
