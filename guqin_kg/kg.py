@@ -137,7 +137,34 @@ class KnowledgeGraph:
         """A notation, base notation or IRI in words, from the graph, with its sources."""
         from guqin_kg.explain import explain
 
-        return explain(self.session, what, lang=lang).text
+        return "\n".join(found.text for found in explain(self.workspace, self.session.generation, what, lang))
+
+    def regenerate(
+        self,
+        *,
+        which: str = "all",
+        langs: Sequence[str] = ("zh",),
+        scope: str = "curated",
+        out: str | Path | None = None,
+        seed: int = 0,
+        images: bool = True,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Write the dialogues that are missing or stale; the report is the contract's object."""
+        from guqin_kg.dialogue.regenerate import regenerate
+
+        report = regenerate(
+            self.workspace,
+            self.session.generation,
+            which=which,
+            langs=langs,
+            scope=scope,
+            out=Path(out) if out is not None else None,
+            seed=seed,
+            images=images,
+            dry_run=dry_run,
+        )
+        return report.to_json()
 
     # -- editing -------------------------------------------------------------------------------------------------
 
