@@ -63,8 +63,8 @@ class Compiler:
         restricted: bool = False,
     ) -> None:
         self.graph = graph
-        self.make = Expressions(graph, classes)
         self.typed = typed or classes
+        self.make = Expressions(graph, self.typed)
         self.restricted = restricted
 
     def arms(self, shape: Shape) -> list[str]:
@@ -80,9 +80,9 @@ class Compiler:
             elif kind == "targetNode":
                 out.append(f"VALUES ?this {{ {term} }}")
             elif kind == "targetSubjectsOf":
-                out.append(f"?this {term} ?_o .")
+                out.append(f"{{ SELECT DISTINCT ?this WHERE {{ ?this {term} ?_o }} }}")
             else:
-                out.append(f"?_s {term} ?this .")
+                out.append(f"{{ SELECT DISTINCT ?this WHERE {{ ?_s {term} ?this }} }}")
         return out
 
     def compile(self, root: Shape) -> list[Check]:
@@ -176,9 +176,10 @@ class Compiler:
     def _pair(self, check: Callable[..., Check], path: str, c: Constraint) -> list[Check]:
         other = c.value
         if c.parameter == "equals":
+            same = "FILTER(sameTerm(?_y, ?value)) } FILTER(!BOUND(?_y))"  # a left join runs from the focus node outwards
             return [
-                check(f"?this {path} ?value . FILTER NOT EXISTS {{ ?this {other} ?value }}"),
-                check(f"?this {other} ?value . FILTER NOT EXISTS {{ ?this {path} ?value }}"),
+                check(f"?this {path} ?value . OPTIONAL {{ ?this {other} ?_y . {same}"),
+                check(f"?this {other} ?value . OPTIONAL {{ ?this {path} ?_y . {same}"),
             ]
         if c.parameter == "disjoint":
             return [check(f"?this {path} ?value . FILTER EXISTS {{ ?this {other} ?value }}")]
