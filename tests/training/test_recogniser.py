@@ -44,7 +44,11 @@ def crops(toy, tmp_path_factory):
         drawing = draw_spec(sample_spec(parse(reading), "print", at, size=48, frame="crop"))
         Image.fromarray(drawing.pixels).save(folder / f"{at}.png")
         rows.append({"file": f"{at}.png", "reading": reading, "page": at % 3})
-    rows += [{"file": "missing.png", "reading": "勾三"}, {"file": "0.png", "reading": "不成字"}, {"file": "0.png", "reading": None}]
+    rows += [
+        {"file": "missing.png", "reading": "勾三"},
+        {"file": "0.png", "reading": "不成字"},
+        {"file": "0.png", "reading": None},
+    ]
     path = folder / "crops.jsonl"
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
     return path
@@ -58,7 +62,7 @@ def test_model_folder_is_whole(toy):
     assert about["steps"] == 12
     model = shelf.load(out)
     assert model.vocabulary.hash == json.loads((out / "vocabulary.json").read_text())["hash"]
-    assert not list(out.rglob("*.bin")) and not list(out.rglob("*.pt"))
+    assert not [*out.rglob("*.bin"), *out.rglob("*.pt")]
 
 
 def test_same_seed_same_weights(toy, tmp_path):
@@ -91,7 +95,9 @@ def test_killed_run_goes_on_to_the_same_end(toy, tmp_path):
     base.run(settings, broken, quiet=True, cache=out / "run" / "shards")
     whole, resumed = shelf.load(out).weights, shelf.load(broken).weights
     for name, tensor in whole.items():
-        np.testing.assert_allclose(tensor.astype(np.float32), resumed[name].astype(np.float32), atol=2e-3, rtol=2e-3, err_msg=name)
+        np.testing.assert_allclose(
+            tensor.astype(np.float32), resumed[name].astype(np.float32), atol=2e-3, rtol=2e-3, err_msg=name
+        )
 
 
 def test_adapter_is_trained_loaded_and_refused(toy, crops, tmp_path):
