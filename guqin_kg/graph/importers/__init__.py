@@ -158,6 +158,7 @@ def _validated(job: _Job, format_: str, path: Path) -> dict[Path, bytes | None]:
     report.warnings = sum(1 for r in found.results if r.severity == "warning")
     report.imported = sum(len(rows) for rows in job.rows_of.values())
     report.notations, report.new = len(job.rows_of), len(new)
+    report.images = sum(1 for rows in job.rows_of.values() for row in rows if row.file)
     empty = sum(1 for p in report.problems if p["code"] == "no-reading")
     if empty:
         report.notes.append(f"{empty} rows carry no reading")
@@ -181,10 +182,8 @@ def _owner(focus: str, job: _Job) -> str | None:
         iri = cut
     if iri in job.rows_of:
         return iri
-    for notation, rows in job.rows_of.items():
-        if any(row.file and image_iri(job.source, row.file) == focus.strip("<>") for row in rows):
-            return notation
-    return None
+    pictures = {image_iri(job.source, r.file): n for n, rows in job.rows_of.items() for r in rows if r.file}
+    return pictures.get(focus.strip("<>"))
 
 
 def image_iri(source: str, file: str) -> str:
@@ -208,7 +207,6 @@ def _statements(job: _Job, iri: str, new: dict[str, list[Triple]]) -> Iterable[T
         yield ox.Triple(image, ox.NamedNode(GQ + "fileName"), ox.Literal(row.file))
         yield ox.Triple(image, ox.NamedNode(GQ + "isImageOf"), node)
         yield ox.Triple(image, ox.NamedNode(_DCT_SOURCE), source)
-        job.report.images = sum(1 for rows in job.rows_of.values() for r in rows if r.file)
 
 
 def source_of(session: GraphSession, source: str | None, tradition: str | None) -> tuple[str, list[Triple]]:
