@@ -1,0 +1,261 @@
+"""Write exports: every sample is checked against the form's schema, every file read back, before it is called done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from guqin_kg.dialogue.exports import forms
+from guqin_kg.errors import DataError, MissingExtraError, NotFoundError, UsageError
+from guqin_kg.graph.journal import write_file
+
+if TYPE_CHECKING:
+    from guqin_kg.graph.workspace import Workspace
+
+FORMATS = ("messages", "minicpm-v", "llama-factory", "ms-swift", "parquet")
+#: The published dialogue data sets: notations and the set of turns.
+PRESETS: Mapping[str, tuple[int, str]] = MappingProxyType(
+    {"225x6": (225, "six"), "13254x6": (13254, "six"), "277x22": (277, "twenty-two")}
+)
+#: Characters of the published dialogues, all data sets together.
+PUBLISHED_CHARACTERS = 1_250_000
+MINICPM_TOKENS = 2048
+SPLITS = ("train", "val")
+
+
+def read_records(folder: Path, which: str, lang: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(split, record) of the generated records.
+
+    Raises:
+        NotFoundError: nothing was generated there, or nothing for this set and language.
+    """
+    found = False
+    for split in SPLITS:
+        path = folder / f"{split}.jsonl"
+        if not path.exists():
+            raise NotFoundError(f"there are no dialogues in {folder}", hint="`guqin regenerate` makes them")
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                record = json.loads(line)
+                if which in ("all", record["set"]) and lang in ("both", record["lang"]):
+                    found = True
+                    yield split, record
+    if not found:
+        raise NotFoundError(
+            f"there are no dialogues of set {which!r} in language {lang!r} in {folder}",
+            hint=f"`guqin regenerate --set {which} --lang {lang}` makes them",
+        )
+
+
+def characters(record: Mapping[str, Any]) -> int:
+    """Characters of questions and answers."""
+    return sum(len(m["content"]) for m in record["messages"])
+
+
+def _checked(model: type[BaseModel], sample: dict[str, Any], identity: str) -> dict[str, Any]:
+    try:
+        return model.model_validate(sample).model_dump(by_alias=True, exclude_none=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(f"the sample {identity} does not fit the form: {first['msg']}", code="export") from None
+
+
+def _samples(fmt: str, record: dict[str, Any], images: list[str]) -> Iterator[dict[str, Any]]:
+    turns = forms.plain(record)
+    identity = record["id"]
+    if fmt == "messages":
+        yield _checked(forms.Messages, {"id": identity, "images": images, "messages": turns}, identity)
+    elif fmt == "minicpm-v":
+        pieces = forms.cut(turns, images, MINICPM_TOKENS)
+        for number, piece in enumerate(pieces):
+            sample: dict[str, Any] = {
+                "id": identity if len(pieces) == 1 else f"{identity}#{number + 1}",
+                "conversations": forms.with_mark(piece, images),
+            }
+            if images:
+                sample["image"] = images[0]
+            yield _checked(forms.MiniCPM, sample, identity)
+    elif fmt == "llama-factory":
+        talk = [
+            {"from": "human" if m["role"] == "user" else "gpt", "value": m["content"]}
+            for m in forms.with_mark(turns, images)
+        ]
+        yield _checked(forms.ShareGPT, {"conversations": talk, "images": images}, identity)
+    else:
+        yield _checked(forms.Swift, {"messages": forms.with_mark(turns, images), "images": images}, identity)
+
+
+def export_records(
+    records: Iterable[tuple[str, dict[str, Any]]], fmt: str, target: Path, image_root: Path | None = None
+) -> dict[str, Any]:
+    """Write ``records`` (split, record) in the form ``fmt`` into ``target``.
+
+    Args:
+        image_root: where the records' image paths begin; images that are not there are left out of the samples.
+
+    Returns:
+        Files written, samples, notations, turns and characters by split.
+
+    Raises:
+        DataError: a sample does not fit the form; nothing of this export is left half-written.
+        MissingExtraError: parquet without pyarrow.
+    """
+    if fmt not in FORMATS:
+        raise UsageError(f"there is no export format {fmt!r}", hint=f"one of {', '.join(FORMATS)}")
+    groups: dict[str, list[dict[str, Any]]] = {s: [] for s in SPLITS}
+    counts = {s: {"samples": 0, "notations": 0, "turns": 0, "characters": 0} for s in SPLITS}
+    seen: dict[str, set[str]] = {s: set() for s in SPLITS}
+    left_out = 0
+    for split, record in records:
+        images = [i for i in record["images"] if image_root is not None and (image_root / i).exists()]
+        left_out += len(record["images"]) - len(images)
+        made = [_row(record, images, split)] if fmt == "parquet" else list(_samples(fmt, record, images))
+        groups[split] += made
+        seen[split].add(record["notation"])
+        counts[split]["samples"] += len(made)
+        counts[split]["turns"] += len(record["messages"]) // 2
+        counts[split]["characters"] += characters(record)
+    for split in SPLITS:
+        counts[split]["notations"] = len(seen[split])
+    files = _write(fmt, groups, target)
+    return {
+        "format": fmt,
+        "files": [str(f) for f in files],
+        "splits": counts,
+        "characters": sum(c["characters"] for c in counts.values()),
+        "images_left_out": left_out,
+    }
+
+
+def _row(record: dict[str, Any], images: list[str], split: str) -> dict[str, Any]:
+    keys = ("id", "notation", "reading", "set", "lang", "fingerprint")
+    return {**{k: record[k] for k in keys}, "split": split, "images": images, "messages": forms.plain(record)}
+
+
+def _write(fmt: str, groups: Mapping[str, list[dict[str, Any]]], target: Path) -> list[Path]:
+    target.mkdir(parents=True, exist_ok=True)
+    files = []
+    for split, samples in groups.items():
+        if fmt == "parquet":
+            files.append(_parquet(target / f"{split}.parquet", samples))
+            continue
+        as_list = fmt in ("minicpm-v", "llama-factory")
+        path = target / f"{split}.{'json' if as_list else 'jsonl'}"
+        if as_list:
+            body = json.dumps(samples, ensure_ascii=False, indent=1) + "\n"
+        else:
+            body = "".join(json.dumps(s, ensure_ascii=False, separators=(",", ":")) + "\n" for s in samples)
+        write_file(path, body.encode())
+        files.append(path)
+    if fmt == "llama-factory":
+        info = {
+            f"guqin_{split}": forms.DatasetInfo(
+                file_name=f"{split}.json",
+                formatting="sharegpt",
+                columns={"messages": "conversations", "images": "images"},
+            ).model_dump()
+            for split in groups
+        }
+        path = target / "dataset_info.json"
+        write_file(path, (json.dumps(info, indent=2) + "\n").encode())
+        files.append(path)
+    return files
+
+
+def _parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise MissingExtraError("pyarrow", "export") from None
+    text = pa.string()
+    schema = pa.schema(
+        [
+            *((name, text) for name in ("id", "notation", "reading", "set", "lang", "split")),
+            ("images", pa.list_(text)),
+            ("messages", pa.list_(pa.struct([("role", text), ("content", text)]))),
+            ("fingerprint", text),
+        ]
+    )
+    temporary = path.with_name(f".{path.name}.tmp")
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
+    if pq.read_metadata(temporary).num_rows != len(rows):
+        raise DataError("the parquet file lost rows", code="export", file=path)
+    temporary.replace(path)
+    return path
+
+
+def preset_records(
+    ws: Workspace, preset: str, lang: str, say: Callable[[str], None] | None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The records of a published data set's size: sourced notations first, then others, each in an order by hash.
+
+    Raises:
+        UsageError: no such preset, or the store holds too few notations.
+    """
+    from guqin_kg.dialogue.generate import generate
+    from guqin_kg.dialogue.regenerate import library_of, scope_notations, template_folders
+    from guqin_kg.dialogue.templates import load_templates
+    from guqin_kg.dialogue.turns import turn_sets
+    from guqin_kg.graph.build import build
+
+    if preset not in PRESETS:
+        raise UsageError(f"there is no preset {preset!r}", hint=f"one of {', '.join(PRESETS)}")
+    count, name = PRESETS[preset]
+    generation, _ = build(ws, say=say)
+    library = library_of(ws)
+
+    def order(pair: tuple[str, str]) -> bytes:
+        return hashlib.blake2b(pair[0].encode(), digest_size=8).digest()
+
+    first = sorted(scope_notations(generation, library, "curated"), key=order)
+    known = {iri for iri, _ in first}
+    rest = sorted((p for p in scope_notations(generation, library, "lexicon") if p[0] not in known), key=order)
+    chosen = [*first, *rest][:count]
+    if len(chosen) < count:
+        raise UsageError(
+            f"the store holds {len(chosen)} notations; the preset {preset} takes {count}",
+            hint="`guqin build --lexicon full` puts the lexicon into the store",
+        )
+    turns = turn_sets(load_templates(template_folders(ws), lang))[name, lang]
+    for record in generate(generation.store.query, library, [turns], sorted(chosen)):
+        yield record.split, json.loads(record.line)
+
+
+def run_export(
+    ws: Workspace,
+    fmt: str,
+    *,
+    preset: str | None = None,
+    which: str = "all",
+    lang: str = "zh",
+    out: Path | None = None,
+    target: Path | None = None,
+    say: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Export the generated dialogues, or a preset, and report what was written.
+
+    Args:
+        out: the output folder that holds ``dialogues`` (default: the workspace's).
+        target: where to write (default: ``exports/<format>`` beside ``dialogues``).
+    """
+    root = out or ws.out
+    if preset is not None:
+        records: Iterable[tuple[str, dict[str, Any]]] = preset_records(
+            ws, preset, "zh" if lang == "both" else lang, say
+        )
+        place = target or root / "exports" / f"{fmt}-{preset}"
+    else:
+        records = read_records(root / "dialogues", which, lang)
+        place = target or root / "exports" / fmt
+    result = export_records(records, fmt, place, root)
+    if preset is not None:
+        result["preset"] = preset
+        result["published_characters"] = PUBLISHED_CHARACTERS
+    return result
