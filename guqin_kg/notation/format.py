@@ -72,9 +72,7 @@ def _traditional(notation: Notation, drawn: list[Part], grammar: Grammar) -> str
 def _could_be_taken_otherwise(notation: Notation, drawn: list[Part], grammar: Grammar) -> bool:
     """True where digits of places and strings, or words of several characters, could be grouped in another way."""
     if notation.form == "aside":
-        places = [note.position for note in (notation, *notation.notes) if note.position]
-        bare = any(note.position and not note.techniques for note in notation.notes)
-        return bare or len(places) > 1 or any(place.fen for place in places)
+        return any(note.position for note in (notation, *notation.notes))
     if notation.form == "complex":
         return any(note.position and not note.left_finger or len(note.strings) > 1 for note in notation.notes)
     if notation.position is None:

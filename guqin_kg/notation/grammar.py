@@ -255,7 +255,7 @@ class Grammar:
             table: dict[str, Any] = {}
             for spelled in self.enumerate_bases(node):
                 text = "".join([self.alphabet.sign_of(base.name) for base in spelled])
-                if text not in table:
+                if text and text not in table:
                     table[text] = _position([base for base in spelled if "unit" not in base.roles])
             self.positions.update(table)
             self._places[node] = (table, trie_regex(sorted(table)) or r"(?!)")

@@ -54,7 +54,7 @@ def notations(draw: st.DrawFn) -> Notation:
     return parse("大九勾四", GRAMMAR)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(notations())
 def test_reading_a_written_structure_gives_it_back(notation: Notation) -> None:
     for write in (short_reading, full_reading, traditional_reading):
@@ -62,7 +62,7 @@ def test_reading_a_written_structure_gives_it_back(notation: Notation) -> None:
         assert parse(text, GRAMMAR) == notation, (write.__name__, text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(notations())
 def test_json_and_statements_go_round(notation: Notation) -> None:
     out = parse_json(short_reading(notation, GRAMMAR), GRAMMAR)
@@ -71,7 +71,7 @@ def test_json_and_statements_go_round(notation: Notation) -> None:
     assert from_triples(to_triples(notation, GRAMMAR), iri, GRAMMAR) == notation
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(notations(), notations())
 def test_two_structures_never_share_an_iri(one: Notation, two: Notation) -> None:
     first, second = notation_iri(one, GRAMMAR), notation_iri(two, GRAMMAR)
@@ -81,7 +81,7 @@ def test_two_structures_never_share_an_iri(one: Notation, two: Notation) -> None
         assert not set(iri) & set(' <>"{}|\\^`')
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(notations())
 def test_the_layout_is_one_well_formed_sequence(notation: Notation) -> None:
     open_places = 1
@@ -91,7 +91,7 @@ def test_the_layout_is_one_well_formed_sequence(notation: Notation) -> None:
     assert open_places == 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.text(alphabet="大名中食跪散泛就一二三四五六七八九十外半绰注勾挑抹撮历滚上下吟徽分弦音指从再作魔x", max_size=9))
 def test_any_text_is_answered(text: str) -> None:
     out = parse_json(text, GRAMMAR)
@@ -105,7 +105,7 @@ def test_any_text_is_answered(text: str) -> None:
 def test_the_published_slice_goes_round_and_has_distinct_iris() -> None:
     lexicon = Lexicon(GRAMMAR)
     seen = set()
-    step = 7  # every rule of the slice is met; the whole is a benchmark
+    step = 29  # every rule of the slice is met; the whole is a benchmark
     for index, notation in enumerate(lexicon):
         if index >= 26_416:
             break
