@@ -253,12 +253,15 @@ class Grammar:
         """Spelling to position for all that a pattern of a position can read, and a regular expression for them."""
         if node not in self._places:
             table: dict[str, Any] = {}
+            optional = ""
             for spelled in self.enumerate_bases(node):
                 text = "".join([self.alphabet.sign_of(base.name) for base in spelled])
-                if text and text not in table:
+                if not text:
+                    optional = "?"  # a position that may be left out
+                elif text not in table:
                     table[text] = _position([base for base in spelled if "unit" not in base.roles])
             self.positions.update(table)
-            self._places[node] = (table, trie_regex(sorted(table)) or r"(?!)")
+            self._places[node] = (table, f"(?:{trie_regex(sorted(table)) or r'(?!)'}){optional}")
         return self._places[node]
 
     def positions_of(self, node: Node) -> dict[str, Position]:
