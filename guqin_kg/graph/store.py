@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: Part of every input hash: raise it when the same inputs give another store.
 FORMAT = 1
-_KEEP = 2
+_KEEP = 3
 
 
 @dataclass(frozen=True)

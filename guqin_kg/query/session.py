@@ -172,4 +172,5 @@ def open_graph(
         if say:
             say("the graph has changed; bringing the store up to date …")
         generation, _ = build(ws, lexicon=lexicon, say=say)
+    _ = generation.store  # opened now, so that later edits cannot take it away
     return GraphSession(ws, generation)
