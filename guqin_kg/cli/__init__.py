@@ -9,9 +9,11 @@ import click
 
 # command -> (module, attribute, one-line help); each stage adds its line here
 COMMANDS: dict[str, tuple[str, str, str]] = {
+    "demo": ("guqin_kg.cli.demo", "demo", "The main job end to end."),
     "init": ("guqin_kg.cli.graph", "init", "Make a workspace."),
     "build": ("guqin_kg.cli.graph", "build", "Ontology, lexicon and your statements into the store."),
     "add": ("guqin_kg.cli.graph", "add", "Add notations, validated first."),
+    "validate": ("guqin_kg.cli.validate", "validate", "Check the graph, or files against it."),
     "remove": ("guqin_kg.cli.graph", "remove", "Remove notations of your own."),
     "import": ("guqin_kg.cli.graph", "import_data", "Published data into the workspace."),
     "reason": ("guqin_kg.cli.reason", "reason", "Check for contradictions, fill the defined classes."),

@@ -2,7 +2,8 @@
 
 The slice holds the new statements, the nodes that refer to them, everything these nodes look at within a few steps,
 the class hierarchy, other nodes that share a value by which a shape compares nodes across the graph
-(``gqs:comparesBy``), and nodes a shape's query names (``gqs:looksAt``). The rows are those a run over the whole graph would give for the touched nodes; a test compares.
+(``gqs:comparesBy``), and nodes a shape's query names (``gqs:looksAt``). The rows are those a run over the whole graph
+would give for the touched nodes; a test compares.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pyoxigraph as ox
 
@@ -56,7 +58,7 @@ def validate_additions(
         whole.extend(new)
         return replace(validate_store(whole, shapes=graph), seconds=time.perf_counter() - begin)
     peers = _peers(store, new, graph)
-    named = {q.object for q in graph.store.quads_for_pattern(None, LOOKS_AT, None, None)}
+    named: set[Any] = {q.object for q in graph.store.quads_for_pattern(None, LOOKS_AT, None, None)}
     piece = _slice(store, new, touched | peers, inverses)
     for node in named:
         piece.extend(store.quads_for_pattern(node, None, None, _DEFAULT))
@@ -65,7 +67,7 @@ def validate_additions(
 
 
 def _inverses(store: ox.Store) -> dict[Term, Term]:
-    out: dict[Term, Term] = {}
+    out: dict[Any, Any] = {}
     for quad in store.quads_for_pattern(None, _INVERSE, None, _DEFAULT):
         out[quad.subject], out[quad.object] = quad.object, quad.subject
     return out
@@ -109,7 +111,7 @@ def _touched(store: ox.Store, start: set[Term]) -> set[Term] | None:
 
 def _peers(store: ox.Store, new: list[ox.Quad], graph: ShapesGraph) -> set[Term]:
     """Nodes with an equal value for a property by which shapes compare nodes."""
-    compared = {q.object for q in graph.store.quads_for_pattern(None, COMPARES_BY, None, None)}
+    compared: set[Any] = {q.object for q in graph.store.quads_for_pattern(None, COMPARES_BY, None, None)}
     out: set[Term] = set()
     for quad in new:
         if quad.predicate in compared:

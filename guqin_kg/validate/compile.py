@@ -176,7 +176,9 @@ class Compiler:
     def _pair(self, check: Callable[..., Check], path: str, c: Constraint) -> list[Check]:
         other = c.value
         if c.parameter == "equals":
-            same = "FILTER(sameTerm(?_y, ?value)) } FILTER(!BOUND(?_y))"  # a left join runs from the focus node outwards
+            same = (
+                "FILTER(sameTerm(?_y, ?value)) } FILTER(!BOUND(?_y))"  # a left join runs from the focus node outwards
+            )
             return [
                 check(f"?this {path} ?value . OPTIONAL {{ ?this {other} ?_y . {same}"),
                 check(f"?this {other} ?value . OPTIONAL {{ ?this {path} ?_y . {same}"),

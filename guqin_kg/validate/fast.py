@@ -145,6 +145,13 @@ def count_focus(store: ox.Store, compiler: Compiler, roots: Iterable[Shape]) -> 
     return len(nodes)
 
 
+def in_memory(store: ox.Store) -> ox.Store:
+    """A copy of the default graph in memory: whole-graph queries run several times faster there than on disk."""
+    copy = ox.Store()
+    copy.bulk_extend(store.quads_for_pattern(None, None, None, ox.DefaultGraph()))
+    return copy
+
+
 def validate_store(
     store: ox.Store,
     *,

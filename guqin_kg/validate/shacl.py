@@ -63,11 +63,33 @@ def from_rdflib(term: Any) -> Term:
     return ox.Literal(str(term), datatype=ox.NamedNode(str(term.datatype)))
 
 
+def _reachable(graph: ShapesGraph, roots: Iterable[Term]) -> rdflib.Graph:
+    """The statements of the shapes graph that ``roots`` reach, with no target but theirs."""
+    import rdflib
+
+    out = rdflib.Graph()
+    todo = list(roots)
+    keep = set(todo)
+    seen: set[Term] = set()
+    while todo:
+        node = todo.pop()
+        if node in seen or isinstance(node, ox.Literal):
+            continue
+        seen.add(node)
+        for quad in graph.store.quads_for_pattern(node, None, None, None):
+            if quad.predicate.value.removeprefix(SH) in _TARGETS and node not in keep:
+                continue
+            out.add((_term(quad.subject), _term(quad.predicate), _term(quad.object)))
+            todo.append(quad.object)
+    return out
+
+
 @contextmanager
 def _queries_parsed_once() -> Iterator[None]:
     """rdflib parses each query text once while this is open; pySHACL otherwise has it parsed for every focus node."""
-    from rdflib.plugins.sparql import processor
+    from rdflib.plugins.sparql import processor as module
 
+    processor: Any = module
     parse, translate = processor.parseQuery, processor.translateQuery
     kept: dict[tuple[str, Any, tuple[tuple[str, str], ...]], Any] = {}
 
@@ -108,13 +130,7 @@ def validate_with_pyshacl(
     begin = time.perf_counter()
     graph = shapes or released_shapes()
     data_graph = to_rdflib(data) if isinstance(data, ox.Store) else data
-    shapes_graph = to_rdflib(graph.store)
-    if only is not None:
-        keep = {_term(node) for node in only}
-        for kind in _TARGETS:
-            for triple in list(shapes_graph.triples((None, rdflib.URIRef(SH + kind), None))):
-                if triple[0] not in keep:
-                    shapes_graph.remove(triple)
+    shapes_graph = to_rdflib(graph.store) if only is None else _reachable(graph, only)
     with _queries_parsed_once() if cached else nullcontext():
         _, report, _ = pyshacl.validate(
             data_graph,
