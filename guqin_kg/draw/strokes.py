@@ -21,7 +21,7 @@ _CORNER = np.cos(np.radians(52.0))
 _STEP = 95.0
 """Distance between points of a flattened stroke, in units of the box."""
 
-MIN_BODY = 250.0
+MIN_BODY = 330.0
 """The smallest extent a character's body has for the layout, so that a single bar does not fill its slot."""
 
 
