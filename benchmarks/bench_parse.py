@@ -9,6 +9,7 @@ processor time of one process; a busy machine changes it little.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import json
 import platform
@@ -154,10 +155,8 @@ def _speed(texts: list[str], grammar: Grammar, python: str | None) -> list[str]:
     if python:
         found = peer(python, full)
         rows.append(("jianzipu 0.4.1: full spelling to its tree", len(full) / found["seconds"]))
-    try:
+    with contextlib.suppress(ImportError):
         rows += _alternatives(folded, grammar)
-    except ImportError:
-        pass
     slice_ = list(published(grammar))
     started = time.process_time()
     statements = write_ntriples(slice_, lambda text: None, grammar)
@@ -176,11 +175,8 @@ def _speed(texts: list[str], grammar: Grammar, python: str | None) -> list[str]:
 
 
 def _alternatives(folded: list[str], grammar: Grammar) -> list[tuple[str, float]]:
-    """The ways not taken: the ``regex`` module on the same expressions, and Lark's Earley parser on the same rules."""
+    """The way not taken: the ``regex`` module on the same expressions."""
     import regex
-
-    sys.path.insert(0, str(REPO))
-    from tests.notation.lark_reference import lark_parser
 
     compiled = [regex.compile(rule.pattern, regex.DOTALL) for rule in grammar.rules]
     few = folded[:: max(len(folded) // 400, 1)]
@@ -190,16 +186,7 @@ def _alternatives(folded: list[str], grammar: Grammar) -> list[tuple[str, float]
             next(m for pattern in compiled if (m := pattern.fullmatch(text)))
         return len(few)
 
-    earley = lark_parser(grammar)
-    short = [text for text in few if len(text) <= 5][:10]
-    started = time.process_time()
-    for text in short:
-        earley.parse(text)
-    spent = time.process_time() - started
-    return [
-        ("not taken: the `regex` module, matching alone", rate(with_regex)),
-        ("not taken: Lark, Earley, on the same rules", len(short) / spent),
-    ]
+    return [("not taken: the `regex` module, matching alone", rate(with_regex))]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Which documented decisions a reading needed.
 
-Codes and texts are ``gq:AmbiguityRule`` individuals of the graph (A1 to A14 of the literature, and O for order); here is
-only when each applies, told from the structure and the way it was written.
+Codes and texts are ``gq:AmbiguityRule`` individuals of the graph (A1 to A15, and O for order); here is only when each
+applies, told from the structure and the way it was written.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from guqin_kg.model import Note, Notation, Position
+from guqin_kg.model import Notation, Note, Position
 
 if TYPE_CHECKING:
     from guqin_kg.notation.grammar import Grammar
@@ -47,9 +47,9 @@ def _decisions(reading: Reading) -> Iterator[tuple[str, str]]:
         bare = [n for n in notation.notes if n.position and not (n.techniques or n.left_finger)]
         if bare:
             yield "A15", " ".join(_say(n.position) for n in notation.notes if n.position)
-    if notation.form == "simple" and not (notation.tone or notation.left_finger or notation.position):
-        if notation.techniques and notation.strings and notation.sound is None:
-            yield "A12", "null"
+    carried = not (notation.tone or notation.left_finger or notation.position or notation.sound)
+    if notation.form == "simple" and carried and notation.techniques and notation.strings:
+        yield "A12", "null"
     for sign in reading.coded.text:
         word = grammar.alphabet.many.get(sign)
         if word and grammar.base(word[0], "finger", "count", "position-sign"):

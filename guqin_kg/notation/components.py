@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from guqin_kg.errors import DataError
 from guqin_kg.inventory import BaseNotation
-from guqin_kg.model import Note, Notation, Position
+from guqin_kg.model import Notation, Note, Position
 from guqin_kg.notation.grammar import Grammar, default_grammar
 
 # grammar roles in which the words of a field are looked for, the best first

@@ -74,7 +74,7 @@ def _could_be_taken_otherwise(notation: Notation, drawn: list[Part], grammar: Gr
     if notation.form == "aside":
         return any(note.position for note in (notation, *notation.notes))
     if notation.form == "complex":
-        return any(note.position and not note.left_finger or len(note.strings) > 1 for note in notation.notes)
+        return any((note.position and not note.left_finger) or len(note.strings) > 1 for note in notation.notes)
     if notation.position is None:
         return notation.left_finger is not None or len(notation.strings) > 2
     heads = grammar.alphabet.word_heads

@@ -150,7 +150,9 @@ class Grammar:
     @cached_property
     def unwritten_tones(self) -> frozenset[str]:
         """Tone words that only explain beside a finger (the sign of a stopped note)."""
-        return frozenset(b.name for b in self.inventory.by_role("tone") if b.extra.get("unwrittenWhenFull") == ("true",))
+        return frozenset(
+            b.name for b in self.inventory.by_role("tone") if b.extra.get("unwrittenWhenFull") == ("true",)
+        )
 
     @cached_property
     def words(self) -> dict[str, frozenset[str]]:

@@ -8,7 +8,7 @@ technique, two arms under a pinch, asides in a column.
 from __future__ import annotations
 
 from guqin_kg.inventory import BaseNotation
-from guqin_kg.model import Note, Notation, Position
+from guqin_kg.model import Notation, Note, Position
 from guqin_kg.notation.components import position_bases, string_base, word_base
 from guqin_kg.notation.grammar import Grammar, default_grammar
 
@@ -108,7 +108,7 @@ def _with_ornaments(note: Note, body: str, grammar: Grammar, top: str) -> str:
     """Ornaments and modifiers around the right-hand part, then the left hand above it."""
     attack = grammar.words.get("attack", frozenset())
     between = ""
-    behind = []
+    behind: list[str] = []
     for word, base in reversed(_bases(note.ornaments, "ornaments", grammar)):
         if word not in attack:
             behind.insert(0, form_of(base, word))

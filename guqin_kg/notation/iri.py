@@ -1,6 +1,6 @@
 """The IRI of a compound notation: an ASCII function of its structure and of the ids of base notations.
 
-``大九绰勾四`` is ``gqr:n-da.9-o.chuo-gou-s4``. Segments stand in a fixed order and every kind of segment has its own mark,
+``大九绰勾四`` is ``gqr:n-da.9-o.chuo-gou-s4``. Segments stand in a fixed order, every kind of segment has its own mark,
 so two structures never share an IRI; nothing depends on what else is in the graph, so an IRI never changes.
 
 =============  ==============================================================
@@ -20,7 +20,7 @@ import re
 
 from guqin_kg.errors import DataError
 from guqin_kg.inventory import GQR
-from guqin_kg.model import Note, Notation, Position
+from guqin_kg.model import Notation, Note, Position
 from guqin_kg.notation.components import word_base
 from guqin_kg.notation.grammar import Grammar, default_grammar
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from guqin_kg.errors import UsageError
 from guqin_kg.inventory import GQ, Inventory, local
-from guqin_kg.model import Form, Note, Notation, Position
+from guqin_kg.model import Form, Notation, Note, Position
 from guqin_kg.notation.components import FIELD_ROLES
 from guqin_kg.notation.grammar import Grammar, default_grammar, grammar_of
 from guqin_kg.notation.parse import assemble

@@ -102,9 +102,7 @@ class Alphabet:
         behind = re.escape(self.points)
         self._find = re.compile(
             "|".join(
-                part
-                for part in (free, f"(?<!{behind})(?:{trie_regex(guarded)})" if guarded and behind else "")
-                if part
+                part for part in (free, f"(?<!{behind})(?:{trie_regex(guarded)})" if guarded and behind else "") if part
             )
             or r"(?!)"
         )

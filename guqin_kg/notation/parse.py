@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from guqin_kg.errors import ReadingError
-from guqin_kg.model import Form, Note, Notation
+from guqin_kg.model import Form, Notation, Note
 from guqin_kg.notation.grammar import Grammar, Rule, default_grammar
 from guqin_kg.notation.normalise import MAX_LENGTH, Coded
 
@@ -293,7 +293,7 @@ def _check_tone(note: Note, tone: str, excluded: frozenset[str], grammar: Gramma
     code = None
     if position and position.fen and "fen" in excluded:
         code, what = "fen", "a fen"
-    elif position and (position.hui and "hui" in excluded or position.sign and "position-sign" in excluded):
+    elif position and ((position.hui and "hui" in excluded) or (position.sign and "position-sign" in excluded)):
         code, what = "hui", "a position"
     elif note.left_finger and "finger" in excluded:
         code, what = "finger", "a left-hand finger"

@@ -6,7 +6,8 @@ A pattern is written in Turtle (``gq:pattern``) and never mentions Python::
 
 ``role``              a word of any base notation with that grammar role
 ``role(1..9,11)``     only those with that ``gq:number``; ``role(half)`` that position effect; ``role(word)`` that word;
-                      ``role(-word)`` all but that word (or all with that other role); ``role(max=1)`` only those with ``gq:maxStrings`` 1
+                      ``role(-word)`` all but that word, or but those with that other role
+``role(max=1)``       only those with ``gq:maxStrings`` 1
 ``<name>``            the pattern of another rule
 ``any``               one to four free characters (the name of a reference mark)
 ``field:atom``        put what ``atom`` reads into that field of the note (default: the field of its role)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from guqin_kg.errors import DataError
 from guqin_kg.inventory import GQ, GQR, BaseNotation, Inventory, local
-from guqin_kg.model import Note, Notation, Position
+from guqin_kg.model import Notation, Note, Position
 from guqin_kg.notation.components import Part, parts, position_bases, position_name, string_base, word_base
 from guqin_kg.notation.format import readings
 from guqin_kg.notation.grammar import Grammar, default_grammar, grammar_of
@@ -198,8 +198,6 @@ class TripleMaker:
             yield gq("mark"), node
 
 
-
-
 def _grammar(source: Grammar | Inventory | None) -> Grammar:
     if source is None:
         return default_grammar()
@@ -224,7 +222,9 @@ def to_triples(notation: Notation, source: Grammar | Inventory | None = None) ->
     return list(_maker(_grammar(source)).triples(notation))
 
 
-def write_ntriples(notations: Iterable[Notation], write: Callable[[str], object], grammar: Grammar | None = None) -> int:
+def write_ntriples(
+    notations: Iterable[Notation], write: Callable[[str], object], grammar: Grammar | None = None
+) -> int:
     """Write the statements about ``notations`` as N-Triples; returns how many statements there were."""
     maker = _maker(grammar or default_grammar())
     count = 0

@@ -70,9 +70,7 @@ def _split(technique: str | None, grammar: Grammar) -> tuple[str, ...]:
 def _position(body: dict[str, Any] | None, grammar: Grammar) -> Position | None:
     if not body:
         return None
-    effect = (
-        "outside" if body.get("outside") else "half" if body.get("half") else body.get("near") if body.get("near") else None
-    )
+    effect = "outside" if body.get("outside") else "half" if body.get("half") else body.get("near")
     sign = next((word for word, does in grammar.sign_effect.items() if does == effect), None) if effect else None
     if effect and sign is None:
         raise ValueError(f"the graph has no sign for {effect}")

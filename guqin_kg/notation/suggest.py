@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
+from typing import Any
 
 from guqin_kg.errors import ReadingError
 from guqin_kg.model import Notation
@@ -64,7 +65,7 @@ _RANGES = {
 
 
 def _error(code: str, reading: str, at: int, message: str, hint: str, nearest: str | None) -> ReadingError:
-    details = {"suggestion": nearest} if nearest else {}
+    details: dict[str, Any] = {"suggestion": nearest} if nearest else {}
     return ReadingError(message, code=code, hint=hint, reading=reading, at=at, **details)
 
 

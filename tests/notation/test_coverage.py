@@ -87,11 +87,17 @@ def test_every_cell_of_the_scores_is_read_or_named_as_an_exception(cells: dict[s
         except ReadingError:
             unread[text] = where
     assert {text: where for text, where in unread.items() if reason(text) is None} == {}
-    assert all(text in unread for text in cells if reason(text)), "an exception can be read by now: take it off the list"
+    assert all(text in unread for text in cells if reason(text)), (
+        "an exception can be read by now: take it off the list"
+    )
 
 
 def test_real_readings_go_round(seed: list[str], labels: list[dict], cells: dict[str, str], grammar: Grammar) -> None:
-    texts = [*seed, *(row["reading"] for row in labels), *(c for text in cells for c in text.split() if not reason(text))]
+    texts = [
+        *seed,
+        *(row["reading"] for row in labels),
+        *(c for text in cells for c in text.split() if not reason(text)),
+    ]
     for text in dict.fromkeys(texts):
         notation = parse(text, grammar)
         for write in (short_reading, full_reading, traditional_reading):
@@ -115,4 +121,6 @@ def test_json_of_real_readings_is_complete(labels: list[dict], grammar: Grammar)
         out = parse_json(row["reading"], grammar)
         assert out["iri"].isascii()
         assert out["ids"]
-        assert {"reading", "form", "sound", "left_finger", "hui", "ornaments", "technique", "strings", "notes"} <= set(out)
+        assert {"reading", "form", "sound", "left_finger", "hui", "ornaments", "technique", "strings", "notes"} <= set(
+            out
+        )

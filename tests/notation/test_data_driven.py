@@ -55,7 +55,12 @@ def test_iris_do_not_depend_on_what_else_is_in_the_graph(extended: Grammar, gram
 
 @pytest.mark.parametrize(
     ("pattern", "said"),
-    [("stroke (", "unexpected"), ("<nowhere>", "not defined"), ("nofield:(stroke)", "no field"), ("(stroke | )", "empty")],
+    [
+        ("stroke (", "unexpected"),
+        ("<nowhere>", "not defined"),
+        ("nofield:(stroke)", "no field"),
+        ("(stroke | )", "empty"),
+    ],
 )
 def test_a_broken_rule_is_named(tmp_path: Path, pattern: str, said: str) -> None:
     path = tmp_path / "rule.ttl"

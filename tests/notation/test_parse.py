@@ -33,7 +33,16 @@ def test_a_complex_form_carries_its_notes(grammar: Grammar) -> None:
 
 
 SAME = [
-    ("大九绰勾四", "大九綽勾四", "大指九徽绰勾四弦", "大指九徽綽勾四弦", "大９绰勾４", "大9绰勾4", " 大 九 绰勾四 ", "大指九绰勾四弦"),
+    (
+        "大九绰勾四",
+        "大九綽勾四",
+        "大指九徽绰勾四弦",
+        "大指九徽綽勾四弦",
+        "大９绰勾４",
+        "大9绰勾4",
+        " 大 九 绰勾四 ",
+        "大指九绰勾四弦",
+    ),
     ("名七六抹六", "名指七徽六分抹六弦", "名7.6抹6", "名七徽六抹六", "名七六分抹六弦"),
     ("名外挑四", "名指徽外挑四弦", "名徽外挑四"),
     ("散勾三", "散音勾三弦", "散音句三"),
@@ -107,13 +116,14 @@ def test_an_unambiguous_reading_reports_nothing(grammar: Grammar) -> None:
 
 
 FORMS = {
-    "simple": "大九勾四 散勾三 勾三 四 三四 散二 名八五 就挑六 急大九挑七 名十对起 掐起 大八半罨五 至三 拂一至三 九勾五 大九按三 就按 "
-    "大九罨间勾四 名十三引勾五 大七八罨 勾剔勾六 勾勾剔勾六 勾间勾四 长锁 打圆 如一声 双弹勾六 泛七勾四 名八抹注挑六 大七轮七 "
+    "simple": "大九勾四 散勾三 勾三 四 三四 散二 名八五 就挑六 急大九挑七 名十对起 掐起 大八半罨五 至三 拂一至三 "
+    "九勾五 大九按三 就按 大九罨间勾四 名十三引勾五 大七八罨 勾剔勾六 勾勾剔勾六 勾间勾四 长锁 打圆 如一声 "
+    "双弹勾六 泛七勾四 名八抹注挑六 大七轮七 "
     "虚抓起 绰五 散二如一 大九勾四吟 右反复大九挑七",
-    "complex": "撮大七七散四 撮六一 撮七七散四 散撮七五 就撮六三 泛撮六一 反撮六一 齐撮七四 大撮六一 掐撮七五 拨大七六七散六 撮大七七中七二 "
-    "拨剌就七散六 索铃名外四三二一大外七六五",
-    "aside": "上七九 吟 进复 二上五 淌退七九 抑上七九 虚上六四 注下七九 上九八七 下六中爪起 猱撞上八下九 分开猱 再作下九 下十急上 外上五六 "
-    "抓起同声 就下十吟 退复 缓吟 从右反复再作抑上七六",
+    "complex": "撮大七七散四 撮六一 撮七七散四 散撮七五 就撮六三 泛撮六一 反撮六一 齐撮七四 大撮六一 掐撮七五 "
+    "拨大七六七散六 撮大七七中七二 拨剌就七散六 索铃名外四三二一大外七六五",
+    "aside": "上七九 吟 进复 二上五 淌退七九 抑上七九 虚上六四 注下七九 上九八七 下六中爪起 猱撞上八下九 "
+    "分开猱 再作下九 下十急上 外上五六 抓起同声 就下十吟 退复 缓吟 从右反复再作抑上七六",
     "standalone": "分开 同声 少息 泛起 泛止 再作 从头再作 从「再作 从狂再作 从右反复再作 合 掐撮三声 缓 间 。 「",
 }
 
@@ -151,7 +161,9 @@ ERRORS = [
 
 
 @pytest.mark.parametrize(("text", "code", "at", "suggestion"), ERRORS, ids=[f"{e[1]}-{e[0][:8]}" for e in ERRORS])
-def test_errors_point_and_suggest(text: str, code: str, at: int | None, suggestion: str | None, grammar: Grammar) -> None:
+def test_errors_point_and_suggest(
+    text: str, code: str, at: int | None, suggestion: str | None, grammar: Grammar
+) -> None:
     out = parse_json(text, grammar)
     error = out["error"]
     assert out["reading"] == text
@@ -185,11 +197,17 @@ def test_hostile_text_is_only_text(grammar: Grammar) -> None:
 
 
 def test_structure_from_json(grammar: Grammar) -> None:
-    for text in "大九绰勾四 撮大七七散四 散撮七五 名八抹注挑六 上九八七 大八半擘四 名外挑四 大九十勾三 九上勾三 抓起 二上五 从狂再作".split():
+    texts = "大九绰勾四 撮大七七散四 散撮七五 名八抹注挑六 上九八七 大八半擘四 名外挑四 大九十勾三 "
+    for text in (texts + "九上勾三 抓起 二上五 从狂再作").split():
         notation = parse(text, grammar)
         assert notation_from_json(parse_json(text, grammar), grammar) == notation
     open_note = {"form": "simple", "sound": "open", "technique": "勾", "strings": [3]}
     assert notation_from_json(open_note, grammar) == parse("散勾三", grammar)
-    for bad in ({"form": "simple", "technique": "勾", "strings": [8]}, {"form": "x"}, {}, {"form": "simple", "hui": {"hui": 14}}):
+    for bad in (
+        {"form": "simple", "technique": "勾", "strings": [8]},
+        {"form": "x"},
+        {},
+        {"form": "simple", "hui": {"hui": 14}},
+    ):
         with pytest.raises(ReadingError):
             notation_from_json(bad, grammar)

@@ -92,7 +92,9 @@ def test_the_layout_is_one_well_formed_sequence(notation: Notation) -> None:
 
 
 @settings(max_examples=120, deadline=None)
-@given(st.text(alphabet="大名中食跪散泛就一二三四五六七八九十外半绰注勾挑抹撮历滚上下吟徽分弦音指从再作魔x", max_size=9))
+@given(
+    st.text(alphabet="大名中食跪散泛就一二三四五六七八九十外半绰注勾挑抹撮历滚上下吟徽分弦音指从再作魔x", max_size=9)
+)
 def test_any_text_is_answered(text: str) -> None:
     out = parse_json(text, GRAMMAR)
     if "error" in out:
