@@ -17,7 +17,7 @@ import pyoxigraph as ox
 
 from guqin_kg.validate.fast import released_shapes, validate_store
 from guqin_kg.validate.report import Report
-from guqin_kg.validate.shapes import SUBCLASS, TYPE, ShapesGraph, Term
+from guqin_kg.validate.shapes import SH, SUBCLASS, TYPE, ShapesGraph, Term
 
 GQS = "https://w3id.org/guqin/shapes#"
 COMPARES_BY = ox.NamedNode(GQS + "comparesBy")
@@ -57,6 +57,10 @@ def validate_additions(
         whole.bulk_extend(store.quads_for_pattern(None, None, None, _DEFAULT))
         whole.extend(new)
         return replace(validate_store(whole, shapes=graph), seconds=time.perf_counter() - begin)
+    aimed: set[Any] = {
+        q.object for q in graph.store.quads_for_pattern(None, ox.NamedNode(SH + "targetObjectsOf"), None, None)
+    }
+    touched |= {q.object for q in new if q.predicate in aimed and not isinstance(q.object, ox.Literal)}
     peers = _peers(store, new, graph)
     named: set[Any] = {q.object for q in graph.store.quads_for_pattern(None, LOOKS_AT, None, None)}
     piece = _slice(store, new, touched | peers, inverses)

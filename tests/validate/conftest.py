@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pyoxigraph as ox
 import pytest
@@ -37,6 +36,3 @@ def read() -> Callable[[str], list[ox.Triple]]:
     from guqin_kg.notation.rdf import to_triples
 
     return lambda reading: to_triples(parse(reading))
-
-
-EXAMPLES = sorted((Path(resources.folder("ontology")) / "examples").rglob("*.ttl"))
