@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from guqin_kg.recognise.automata import with_word
-from guqin_kg.recognise.beam import search
+from guqin_kg.recognise.beam import Hypothesis, search
 from guqin_kg.recognise.network import Network
 from guqin_kg.recognise.vocabulary import BEGIN, END, OTHER, Vocabulary
 from guqin_kg.recognise.words import Words
@@ -23,17 +23,36 @@ def network_of(model: Recogniser) -> Network:
 def calibrate_drawn(
     model: Recogniser, vocabulary: Vocabulary, words: Words, shard: Shard, beams: int = 6
 ) -> dict[str, Any]:
-    """Temperature by the likelihood of the truth among the beam, on drawn images that were not trained on."""
+    """Temperature and the weight of "no jianzi", on drawn images that were not trained on.
+
+    The temperature is the one under which the truth is most likely among the beam; the weight is where as many
+    jianzi are rejected as other pictures are accepted, in shares.
+    """
     network = network_of(model)
     machine = with_word(words.automaton(vocabulary), OTHER)
     found = search(network, machine, shard.images, begin=BEGIN, end=END, beams=beams)
-    truths = [tuple(int(t) for t in row[(row > OTHER) | (row == OTHER)]) for row in shard.tokens]
-    scores = [[h.score for h in hypotheses] for hypotheses in found]
-    right = [
-        next((at for at, h in enumerate(hypotheses) if h.tokens == truth), None)
-        for hypotheses, truth in zip(found, truths, strict=True)
-    ]
-    return {"temperature": fit_temperature(scores, right), "other_bias": 0.0, "fitted_on": f"{len(shard)} drawn images"}
+    truths = [tuple(int(t) for t in row[row >= OTHER]) for row in shard.tokens]
+    bias = fit_other_bias(found, truths)
+    jianzi = [(h, t) for h, t in zip(found, truths, strict=True) if t != (OTHER,)]
+    scores = [[h.score for h in hypotheses] for hypotheses, _ in jianzi]
+    right = [next((at for at, h in enumerate(row) if h.tokens == truth), None) for row, truth in jianzi]
+    temperature = fit_temperature(scores, right)
+    return {"temperature": temperature, "other_bias": bias, "fitted_on": f"{len(shard)} drawn images"}
+
+
+def fit_other_bias(found: list[list[Hypothesis]], truths: list[tuple[int, ...]]) -> float:
+    """What to add to the score of "no jianzi" so that both mistakes are equally frequent (0 without both kinds)."""
+    lead: dict[bool, list[float]] = {True: [], False: []}
+    for hypotheses, truth in zip(found, truths, strict=True):
+        other = max((h.score for h in hypotheses if h.tokens == (OTHER,)), default=-30.0)
+        jianzi = max((h.score for h in hypotheses if h.tokens != (OTHER,)), default=-30.0)
+        lead[truth == (OTHER,)].append(jianzi - other)
+    if not lead[True] or not lead[False]:
+        return 0.0
+    options = np.linspace(-6, 6, 121)
+    jianzi, others = np.array(lead[False]), np.array(lead[True])
+    gap = [abs(float((jianzi < b).mean()) - float((others >= b).mean())) for b in options]
+    return round(float(options[int(np.argmin(gap))]), 2)
 
 
 def fit_temperature(scores: list[list[float]], right: list[int | None]) -> float:

@@ -83,7 +83,7 @@ def ordinary_characters(reader: Recogniser, count: int = 1000, seed: int = 7) ->
     )
     fonts = [ImageFont.truetype(str(p), 96) for p in (*kept, *others.fonts[:4])]
     rng = np.random.default_rng(seed)
-    windows = []
+    windows: list[np.ndarray] = []
     while len(windows) < count:
         font = fonts[int(rng.integers(len(fonts)))]
         image = Image.new("L", (160, 160), 255)

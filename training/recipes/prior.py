@@ -60,7 +60,7 @@ def cross_fit(
     reranked: list[list[list[list[Candidate]]]] = []
     for number in range(folds):
         prior = count([row for row, f in zip(rows, fold, strict=True) if f != number], reader.words)
-        inside = np.flatnonzero(fold == number)
+        inside = [int(i) for i in np.flatnonzero(fold == number)]
         results = []
         for at, weight in enumerate(WEIGHTS):
             prior.weight = weight

@@ -37,6 +37,7 @@ def read(folder: Path) -> tuple[Recogniser, Vocabulary]:
         raise NotFoundError(
             f"no recogniser in {folder}", hint="a model folder has config.json, model.safetensors, vocabulary.json"
         )
+    _quiet()
     model = Recogniser.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     return _laid_out(model), Vocabulary.read(folder / "vocabulary.json")
 
@@ -71,6 +72,7 @@ def write(
 ) -> None:
     """Write a model folder; weights in half precision (the runtime computes in single)."""
     folder.mkdir(parents=True, exist_ok=True)
+    _quiet()
     half = Recogniser(cast(RecogniserConfig, model.config))
     half.load_state_dict(model.state_dict())
     half.half().save_pretrained(folder, safe_serialization=True)
@@ -84,3 +86,10 @@ def _laid_out(model: Recogniser) -> Recogniser:
     """The same model, its convolutions in the memory order that is quickest on a CPU."""
     nn.Module.to(model, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
+
+
+def _quiet() -> None:
+    """No progress bars for a file of five megabytes."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
