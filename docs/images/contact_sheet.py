@@ -123,7 +123,7 @@ def main() -> None:
         for n, part in enumerate(words_in_lines):
             pen.text((x + GLYPH + 8, y + line + 17 * n), part, font=small, fill="#666")
     sheet.quantize(64).save(given.out, optimize=True)
-    print(given.out, given.out.stat().st_size)
+    print(given.out, given.out.stat().st_size)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def dataset(
             raise NotFoundError(f"no file {readings}", hint="one reading a line")
         texts = [line.strip() for line in readings.read_text("utf-8-sig").splitlines() if line.strip()]
     grammar = _grammar(workspace)
-    extra = _extra(workspace)
+    extra = own_turtle(workspace)
     plan = make_plan(
         out, glyphs=glyphs, per_glyph=per_glyph, presets=tuple(p.strip() for p in preset.split(",")), styles=styles,
         size=size, frame=frame, seed=seed, images_per_shard=images_per_shard, format=kind, readings=texts,
@@ -105,7 +105,7 @@ def dataset(
         click.echo(f"{index['images']:,} pictures, {index['bytes'] / 1e6:,.1f} MB, {seconds:,} s: {out}")
 
 
-def _extra(workspace: Path | None) -> tuple[str, ...]:
+def own_turtle(workspace: Path | None) -> tuple[str, ...]:
     """The workspace's own Turtle files, which worker processes read beside the released graph."""
     from guqin_kg.graph.workspace import SETTINGS_FILE, find_workspace, per_user_root
 

@@ -153,6 +153,11 @@ def _tell(report: Any) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Where to write (default: beside the records).",
 )
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="For coco, yolo and webdataset: a finished data set of `guqin dataset` (default: a small one is drawn).",
+)
 @workspace_option()
 def export(
     fmt: str,
@@ -161,6 +166,7 @@ def export(
     lang: str,
     out: Path | None,
     target: Path | None,
+    images: Path | None,
     workspace: Path | None,
 ) -> None:
     """The generated data as the field's trainers take it; every file is checked before it is called done.
@@ -170,16 +176,19 @@ def export(
       guqin export --format llama-factory
       guqin export --format minicpm-v --set twenty-two
       guqin export --format messages --preset 277x22
+      guqin export --format coco --images data --to data-coco
     """
     from guqin_kg.graph.workspace import find_workspace
 
     ws = find_workspace(workspace)
     if fmt in ("coco", "yolo", "webdataset"):
-        from guqin_kg.errors import UsageError
+        from guqin_kg.cli.dataset import own_turtle
+        from guqin_kg.cli.notation import _grammar
+        from guqin_kg.dataset.exports import export_workspace
 
-        raise UsageError(
-            f"{fmt} is a form of drawn images with labels, not of dialogues", hint="`guqin dataset --help` makes them"
-        )
+        grammar, extra = _grammar(workspace), own_turtle(workspace)
+        echo_json(export_workspace(ws.root, fmt, images=images, target=target, grammar=grammar, extra=extra, say=talk))
+        return
     from guqin_kg.dialogue.exports import run_export
 
     result = run_export(ws, fmt, preset=preset, which=which, lang=lang, out=out, target=target, say=talk)

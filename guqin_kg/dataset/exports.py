@@ -6,13 +6,16 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guqin_kg.dataset.plan import Plan, load_plan, plan_grammar
 from guqin_kg.dataset.shards import finished
 from guqin_kg.errors import DataError, MissingExtraError, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from guqin_kg.notation.grammar import Grammar
 
 FORMATS = ("coco", "yolo", "jsonl", "webdataset")
 
@@ -102,6 +105,45 @@ def export_images(fmt: str, source: Path | str, out: Path | str) -> dict[str, An
         out.rmdir()
     part.replace(out)
     return {"format": fmt, "images": images, "boxes": boxes, "out": str(out)}
+
+
+def export_workspace(
+    root: Path,
+    fmt: str,
+    *,
+    images: Path | None = None,
+    target: Path | None = None,
+    grammar: Grammar | None = None,
+    extra: tuple[str, ...] = (),
+    say: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Export the drawn images of a workspace.
+
+    Args:
+        root: of the workspace.
+        fmt: as :func:`export_images`.
+        images: a finished data set (default: ``images`` of the workspace, 200 notations x 5, made if missing).
+        target: new folder (default: ``exports/<format>`` of the workspace, replaced).
+        grammar: of the workspace's graph; extra: its own Turtle files.
+        say: told when something takes a while.
+
+    Raises:
+        UsageError, NotFoundError: as :func:`export_images`.
+    """
+    from guqin_kg.dataset.plan import make_plan
+    from guqin_kg.dataset.run import run_plan
+
+    source = images or root / "images"
+    if images is None:
+        make_plan(source, glyphs=200, per_glyph=5, images_per_shard=250, grammar=grammar, extra=extra)
+        if say:
+            say(f"drawing 200 notations x 5 in {source} where they are missing")
+        run_plan(source, workers=1)
+    place = target or root / "exports" / fmt
+    if target is None and place.is_dir():
+        shutil.rmtree(place)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return export_images(fmt, source, place)
 
 
 def _coco(source: Path, out: Path, plan: Plan) -> tuple[int, int]:
