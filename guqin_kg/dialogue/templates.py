@@ -220,7 +220,7 @@ def parse_template(path: Path, text: str, *, root: Path) -> Template:
         )
     sections: dict[str, list[Phrase]] = {"question": [], "answer": [], "text": []}
     marks = list(_SECTION.finditer(text))
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+    for mark, following in zip(marks, [*marks[1:], None], strict=False):
         body = text[mark.end() : following.start() if following else len(text)].strip("\n")
         first = text.count("\n", 0, mark.end()) + 2
         plain = "{" not in body
