@@ -18,11 +18,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo-ready: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) install --quiet -c constraints.txt -e '.[train,score,draw,reason]'
+	$(PIP) install --quiet -c constraints.txt -e '.[train]'
 	@touch $@
 
 $(VENV)/.test-ready: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) install --quiet -c constraints.txt -e '.[train,score,draw,reason,export,dev]'
+	$(PIP) install --quiet -c constraints.txt -e '.[train,score,reason,data,dev]'
 	@touch $@ $(VENV)/.demo-ready
 
 setup: $(VENV)/.test-ready        ## everything a contributor needs
