@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guqin_kg import resources
-from guqin_kg.errors import GuqinKGError, MissingExtraError
+from guqin_kg.errors import DataError, GuqinKGError, MissingExtraError
 from guqin_kg.kg import KnowledgeGraph
 
 if TYPE_CHECKING:
@@ -249,11 +249,16 @@ class Demo:
         folder = self.out / "book"
         folder.mkdir(parents=True, exist_ok=True)
         rows: list[dict[str, Any]] = []
-        for at, reading in enumerate([*self.readings, *self._curated(2 * _BOOK - 2)]):
+        for at, reading in enumerate([*self.readings, *self._curated(3 * _BOOK)]):
             name = f"glyph-{at:02d}.png"
-            drawing = self.kg.draw(reading, size=64, preset="photo", seed=at)
+            try:
+                drawing = self.kg.draw(reading, size=64, preset="photo", seed=at)
+            except DataError:  # no source says how this word is written
+                continue
             Image.fromarray(drawing.pixels).save(folder / name)
             rows.append({"file": name, "reading": reading})
+            if len(rows) == 2 * _BOOK:
+                break
         taught, held = rows[1::2], rows[0::2]
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in taught)
         (folder / "crops.jsonl").write_text(lines, "utf-8")
