@@ -122,6 +122,10 @@ class LayoutBuilder:
         self.inventory: Inventory = self.grammar.inventory
         self.columns = columns
         view = self.inventory.view
+        self._aliased: dict[str, list[BaseNotation]] = {}
+        for base in self.inventory.bases:
+            for alias in base.aliases:
+                self._aliased.setdefault(alias, []).append(base)
         self._draws_as = {
             view.value(iri, GQ + "code"): view.value(iri, GQ + "drawsAs") for iri in view.instances(GQ + "LayoutRole")
         }
@@ -171,7 +175,7 @@ class LayoutBuilder:
             for end in range(len(name), at, -1):
                 if end - at == len(name):
                     continue
-                for other in self.inventory.named(name[at:end]):
+                for other in (*self.inventory.named(name[at:end]), *self._aliased.get(name[at:end], ())):
                     if self.forms(other):
                         rest = cut(end)
                         if rest is not None:
