@@ -53,6 +53,7 @@ def _help(command: object, parent: object, name: str, level: int) -> list[str]:
 
 # page below docs/ -> "module:function" that returns its text
 PAGES: dict[str, str] = {
+    "reference/queries.md": "guqin_kg.query.docs:page",
     "reference/cli.md": "guqin_kg.docs:cli_page",
     "reference/ontology.md": "guqin_kg.docs_ontology:page",
 }

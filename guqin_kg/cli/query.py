@@ -187,3 +187,27 @@ def _print(result: QueryResult, fmt: str) -> None:
         click.echo(result.to_turtle(), nl=False)
     else:
         click.echo(result.to_table())
+
+
+@click.command()
+@click.argument("reading")
+@click.option(
+    "--by", type=click.Choice(["structure", "published"]), default="structure", show_default=True, help="Measure."
+)
+@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="How many.")
+@format_option("table", "csv", "json")
+@workspace_option()
+def similar(reading: str, by: str, top: int, fmt: str, workspace: Path | None) -> None:
+    """Nearest notations of the graph, by shared parts (structure) or by the neighbourhood of the published tables.
+
+    \b
+    Examples:
+      guqin similar 大九勾四
+      guqin similar 大八半擘四 --by published --top 5
+    """
+    from guqin_kg.query.session import open_graph
+
+    session = open_graph(workspace, say=talk)
+    result = session.similar(reading, published=by == "published")
+    result.terms = result.terms[:top]
+    _print(result, fmt)

@@ -209,7 +209,8 @@ def _report(
 
 
 def _read(ws: Workspace, source: Input) -> list[Triple]:
-    return read_triples(source.path, max_bytes=ws.max_bytes, guarded=source.kind == "workspace")
+    mine = source.kind == "workspace"
+    return read_triples(source.path, max_bytes=ws.max_bytes, guarded=mine, anonymous=mine)
 
 
 def _canonical(triples: Iterable[Triple]) -> set[Triple]:

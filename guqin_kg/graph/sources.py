@@ -58,13 +58,17 @@ def read_bytes(path: Path, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
     return data
 
 
-def read_triples(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES, guarded: bool = False) -> list[Triple]:
+def read_triples(
+    path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES, guarded: bool = False, anonymous: bool = True
+) -> list[Triple]:
     """The statements of one Turtle, N-Triples or JSON-LD file; blank nodes become IRIs that depend on content only.
 
     Args:
         path: the file; its suffix says the syntax.
         max_bytes: larger files are refused unread.
         guarded: the file is a user's: it may not import documents nor declare terms of the ontology.
+        anonymous: False leaves out statements with blank nodes (class expressions of the ontology, which reasoners read
+            from the files).
 
     Raises:
         GraphSyntaxError: broken; names file and line.
@@ -97,7 +101,12 @@ def read_triples(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES, guarded: boo
         ) from None
     if any(not isinstance(q.graph_name, ox.DefaultGraph) for q in quads):
         raise DataError("named graphs are not used here", code="named-graph", file=path, hint="give plain statements")
-    triples = skolemise([q.triple for q in quads], path)
+    triples = [q.triple for q in quads]
+    if not anonymous:
+        triples = [
+            t for t in triples if not isinstance(t.subject, ox.BlankNode) and not isinstance(t.object, ox.BlankNode)
+        ]
+    triples = skolemise(triples, path)
     if guarded:
         guard(triples, path, data)
     return triples

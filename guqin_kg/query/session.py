@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from guqin_kg.errors import ReadingError
+from guqin_kg.errors import NotFoundError, ReadingError
 from guqin_kg.graph.build import build, is_current
 from guqin_kg.graph.store import Generation
 from guqin_kg.graph.workspace import Workspace, find_workspace
@@ -17,7 +17,7 @@ from guqin_kg.query.engine import Backend, StoreBackend, WorkerBackend, run, run
 from guqin_kg.query.library import QueryLibrary
 from guqin_kg.query.results import QueryResult
 from guqin_kg.query.spec import QuerySpec
-from guqin_kg.query.terms import BindError, shorten
+from guqin_kg.query.terms import BindError, expand, shorten
 
 if TYPE_CHECKING:
     from pyoxigraph import Store
@@ -97,11 +97,8 @@ class GraphSession:
         return self._named(text, cls)
 
     def _read(self, text: str) -> str | None:
-        from guqin_kg.notation.iri import notation_iri
-        from guqin_kg.notation.parse import parse
-
         try:
-            return notation_iri(parse(text, self.grammar), self.grammar)
+            return self._read_iri(text)
         except ReadingError:
             return None
 
@@ -132,6 +129,40 @@ class GraphSession:
         """Run a library query by name; see ``guqin_kg.query.engine.run``."""
         spec = query if isinstance(query, QuerySpec) else self.library.get(query)
         return run(spec, params or {}, self.backend, resolve=self.resolve, check=check)
+
+    def similar(self, reading: str, *, least: float = 0.2, published: bool = False) -> QueryResult:
+        """Nearest notations of the graph, best first; the reading itself need not be in the graph.
+
+        Args:
+            reading: a reading, or an IRI of the graph.
+            least: smallest similarity.
+            published: the neighbourhood of the published tables instead of the drawn parts.
+
+        Raises:
+            ReadingError: it cannot be parsed.
+            NotFoundError: ``published`` and the notation is not in the graph.
+        """
+        import pyoxigraph as ox
+
+        iri = expand(reading) or (reading if "://" in reading else self._read_iri(reading))
+        has = ox.NamedNode(GQ + "hasComponent")
+        if next(self.store.quads_for_pattern(ox.NamedNode(iri), has, None), None) is not None:
+            name = "most-similar-published" if published else "most-similar"
+            return self.query(name, {"notation": iri, "least": least})
+        if published:
+            raise NotFoundError(f"{reading} is not in the graph", hint=f"guqin add {reading}")
+        from guqin_kg.notation.parse import parse
+        from guqin_kg.notation.rdf import to_triples
+
+        triples = to_triples(parse(reading, self.grammar), self.grammar)
+        parts = sorted({str(getattr(t.object, "value", "")) for t in triples if t.predicate == has})
+        return self.query("most-similar-to-parts", {"part": parts, "size": len(parts), "least": least})
+
+    def _read_iri(self, text: str) -> str:
+        from guqin_kg.notation.iri import notation_iri
+        from guqin_kg.notation.parse import parse
+
+        return notation_iri(parse(text, self.grammar), self.grammar)
 
     def query_text(
         self, text: str, *, timeout: float | None = None, max_rows: int | None = None, file: object | None = None
