@@ -219,16 +219,16 @@ def _turtle(found: Iterable[Notation], grammar: Grammar) -> str:
     import pyoxigraph as ox
 
     from guqin_kg.graph.serialise import format_triples
-    from guqin_kg.inventory import GQ, GQR
+    from guqin_kg.inventory import GQR
     from guqin_kg.notation.rdf import to_triples
+    from guqin_kg.vocab import prefixes
 
     source, project = ox.NamedNode("http://purl.org/dc/terms/source"), ox.NamedNode(GQR + "source-project")
     triples = []
     for notation in found:
         about = to_triples(notation, grammar)
         triples += [*about, ox.Triple(about[0].subject, source, project)]
-    prefixes = {"dc": "http://purl.org/dc/elements/1.1/", "dct": "http://purl.org/dc/terms/", "gq": GQ, "gqr": GQR}
-    return format_triples(triples, prefixes, comment=_COMMENT)
+    return format_triples(triples, prefixes(), comment=_COMMENT)
 
 
 _COMMENT = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 from guqin_kg.errors import DataError
 from guqin_kg.inventory import GQ, GQR, BaseNotation, Inventory, local
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 _RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 _DC_TYPE = "http://purl.org/dc/elements/1.1/type"
 _LABEL = "http://www.w3.org/2000/01/rdf-schema#label"
+_DEFINITION = "http://www.w3.org/2004/02/skos/core#definition"
 _NAMES = ("notationName", "fullName", "traditionalName")
+#: Tone marks as combining characters: macron, acute, caron, grave.
+_TONES = dict.fromkeys((0x304, 0x301, 0x30C, 0x300))
 _RIGHT_ROLES = frozenset({"stroke", "figure", "run", "pinch", "skip", "link"})
 _LEFT_ROLES = frozenset({"left-sound", "move", "vibrato"})
 
@@ -57,6 +61,7 @@ class TripleMaker:
         self._nodes: dict[str, NamedNode] = {}
         self._numbers = {n: ox.Literal(n) for n in range(64)}
         self._places: dict[Position, tuple[NamedNode, Literal]] = {}
+        self._glosses: dict[tuple[str, ...], tuple[str, str]] = {}
         self._words: dict[tuple[str, str], tuple[tuple[NamedNode, NamedNode | Literal], ...]] = {}
         labels = grammar.inventory.view.by_lang(GQ + "CompoundNotation", _LABEL)
         self._type_name = ox.Literal(labels.get("zh") or labels.get("en") or "CompoundNotation")
@@ -84,8 +89,11 @@ class TripleMaker:
         yield triple(subject, node(_RDF_TYPE), gq(kind))
         yield triple(subject, node(_DC_TYPE), self._type_name)
         yield triple(subject, gq("form"), gq(notation.form))
-        for name, text in zip(_NAMES, readings(notation, grammar), strict=True):
+        names = readings(notation, grammar)
+        for name, text in zip(_NAMES, names, strict=True):
             yield triple(subject, gq(name), literal(text))
+        for term, said in self._described(names[0], names[1], drawn):
+            yield triple(subject, node(term), said)
         yield triple(subject, gq("ids"), literal(ids_string(notation, grammar)))
         for predicate, value in self._note(notation):
             yield triple(subject, predicate, value)
@@ -115,6 +123,31 @@ class TripleMaker:
             role = self._roles.get(part.role)
             if role is not None:
                 yield triple(inner, gq("partRole"), role)
+
+    def _described(self, short: str, full: str, drawn: Iterable[Part]) -> Iterator[tuple[str, Literal]]:
+        """Labels, definitions and pinyin, put together from those of the parts."""
+        literal = self._literal
+        glosses = [self._gloss(part.bases) for part in drawn if part.bases]
+        sounds = " ".join(sound for sound, _ in glosses)
+        meaning = ", ".join(gloss for _, gloss in glosses)
+        plain = normalize("NFD", sounds).translate(_TONES)
+        yield _LABEL, literal(short, language="zh")
+        yield _LABEL, literal(f"{normalize('NFC', plain)} ({meaning})", language="en")
+        yield _DEFINITION, literal(full, language="zh")
+        yield _DEFINITION, literal(meaning[:1].upper() + meaning[1:] + ".", language="en")
+        yield GQ + "pinyin", literal(sounds)
+
+    def _gloss(self, bases: tuple[BaseNotation, ...]) -> tuple[str, str]:
+        """Pinyin and English gloss of a part."""
+        key = tuple(base.id for base in bases)
+        found = self._glosses.get(key)
+        if found is None:
+            words = []
+            for base in bases:
+                label = base.labels.get("en") or base.name
+                words.append(label.partition("(")[2].removesuffix(")") or label)
+            found = self._glosses[key] = (" ".join(b.pinyin or b.name for b in bases), " ".join(words))
+        return found
 
     def _gq(self, name: str) -> NamedNode:
         return self.node(GQ + name)
