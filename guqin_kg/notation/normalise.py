@@ -19,6 +19,7 @@ PRIVATE = 0xE000
 NUMBER_ROLES = frozenset({"hui", "fen", "string"})
 SKIP_ROLES = frozenset({"component", "phrase"})  # parts of forms; phrases are read word by word
 MAX_LENGTH = 96
+_PUNCTUATION = "。，、；,.;"  # at the end of a reading it parts notations; alone it can be a mark
 _ARABIC = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -122,6 +123,7 @@ class Alphabet:
         if not text.isalpha() or not text.isprintable():
             text = unicodedata.normalize("NFKC", text)
             text = "".join(text.split())
+            text = text[:1] + text[1:].rstrip(_PUNCTUATION)
             if not text.isalpha():
                 text = _ARABIC.sub(self._number, text)
         return text.translate(self._fold)

@@ -324,13 +324,14 @@ def _check_tone(note: Note, tone: str, excluded: frozenset[str], grammar: Gramma
 def notation_json(notation: Notation, grammar: Grammar) -> dict[str, Any]:
     """Structure as JSON: ornaments and right-hand words told apart, sound of a complex form from its two sides."""
     body = notation.to_json()
-    attack = grammar.words.get("attack", frozenset())
     link = grammar.words.get("link", frozenset())
     if notation.form == "simple" and len(notation.techniques) > 1:
-        inner = [w for w in notation.techniques if w in attack and w not in grammar.words.get("left-sound", ())]
+        inner = ornaments_between(notation.techniques, grammar)
         body["ornaments"] = [*notation.ornaments, *inner]
-        shown = [w for w in notation.techniques if w not in inner and w not in link]
-        body["technique"] = "".join(shown) or body["technique"]
+        shown = list(notation.techniques)
+        for word in inner:
+            shown.remove(word)
+        body["technique"] = "".join(w for w in shown if w not in link) or body["technique"]
     if notation.form == "complex" and notation.notes:
         sounds = {note.sound or notation.sound for note in notation.notes}
         if len(sounds) == 1:
@@ -338,6 +339,12 @@ def notation_json(notation: Notation, grammar: Grammar) -> dict[str, Any]:
         for note, shown_note in zip(notation.notes, body["notes"], strict=True):
             shown_note["sound"] = note.sound or notation.sound
     return body
+
+
+def ornaments_between(techniques: tuple[str, ...], grammar: Grammar) -> list[str]:
+    """Ornaments that stand between right-hand words (抹注挑); the last word is never one."""
+    attack = grammar.words.get("attack", frozenset())
+    return [word for word in techniques[:-1] if word in attack]
 
 
 def notation_from_json(body: dict[str, Any], grammar: Grammar | None = None) -> Notation:

@@ -10,7 +10,7 @@ from guqin_kg.errors import DataError, ReadingError
 from guqin_kg.model import Notation, Position
 from guqin_kg.notation.format import short_reading
 from guqin_kg.notation.grammar import Grammar
-from guqin_kg.notation.parse import parse
+from guqin_kg.notation.parse import ornaments_between, parse
 
 
 def from_json(body: dict[str, Any], grammar: Grammar) -> Notation:
@@ -36,11 +36,9 @@ def from_json(body: dict[str, Any], grammar: Grammar) -> Notation:
 def _fields(body: dict[str, Any], grammar: Grammar, *, infer: bool) -> dict[str, Any]:
     techniques = tuple(body.get("techniques") or _split(body.get("technique"), grammar))
     ornaments = list(body.get("ornaments") or ())
-    attack = grammar.words.get("attack", frozenset())
-    for word in reversed(techniques):
-        if word in attack and word in ornaments and len(techniques) > 1 and word != techniques[-1]:
-            at = len(ornaments) - 1 - ornaments[::-1].index(word)
-            del ornaments[at]
+    inner = ornaments_between(techniques, grammar) if body.get("form") == "simple" else []
+    if inner and ornaments[-len(inner) :] == inner:
+        del ornaments[-len(inner) :]
     out: dict[str, Any] = {
         "left_finger": body.get("left_finger"),
         "position": _position(body.get("hui"), grammar),
