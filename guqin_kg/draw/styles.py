@@ -95,7 +95,7 @@ STYLES: dict[str, Style] = {
         ),
         Style(
             "tw-kai", "kai", "全字库楷体 TW-Kai", 0.06, _KAI, ("TW-Kai-98_1.ttf",),
-            licence="Open Government Data License / OFL", install="apt install fonts-cns11643-kai",
+            licence="Open Government Data License, Taiwan (OGDL-TW-1.0)", install="apt install fonts-cns11643-kai",
         ),
         Style(
             "noto-serif", "song", "思源宋体 Noto Serif TC", 0.055, _SONG,
@@ -108,7 +108,7 @@ STYLES: dict[str, Style] = {
         ),
         Style(
             "hanazono", "song", "花园明朝 HanaMin", 0.048, _SONG, ("HanaMinA.ttf",),
-            licence="GlyphWiki licence / OFL", install="apt install fonts-hanazono",
+            licence="Hanazono Font License or SIL Open Font License", install="apt install fonts-hanazono",
         ),
         Style(
             "ma-shan-zheng", "handwritten", "马善政楷书 Ma Shan Zheng", 0.08, _HAND,
