@@ -144,3 +144,17 @@ def test_data_files_are_in_stable_form(name):
     path = resources.folder("ontology") / "data" / f"{name}.ttl"
     text = path.read_text(encoding="utf-8")
     assert format_turtle(text) == text
+
+
+def test_every_shipped_compound_explains_itself():
+    path = resources.folder("ontology") / "curated" / "notations.ttl"
+    table: dict[str, dict[str, list]] = {}
+    for t in triples(path):
+        table.setdefault(t.subject.value, {}).setdefault(t.predicate.value, []).append(t.object)
+    compounds = {i: r for i, r in table.items() if "CompoundNotation" in kinds(r)}
+    assert len(compounds) >= 277
+    for iri, row in compounds.items():
+        assert languages(row[RDFS + "label"]) == {"zh", "en"}, iri
+        assert languages(row[SKOS + "definition"]) == {"zh", "en"}, iri
+        assert len(row[GQ + "pinyin"]) == 1, iri
+        assert row[DCT + "source"], iri
