@@ -87,3 +87,10 @@ def test_the_command_names_file_and_line(tmp_path: Path) -> None:
     )
     run = CliRunner().invoke(cli, ["validate", str(good), "--workspace", str(ws.root)])
     assert run.exit_code == 0, run.output
+
+
+def test_the_reference_page_lists_the_shapes_as_they_are(repo_root: Path) -> None:
+    from guqin_kg.validate.reference import written_into
+
+    page = (repo_root / "docs" / "validation.md").read_text(encoding="utf-8")
+    assert page == written_into(page), "run python -m guqin_kg.validate.reference"
