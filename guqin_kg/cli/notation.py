@@ -50,7 +50,7 @@ def parse(readings: tuple[str, ...], fmt: str, workspace: Path | None) -> None:
     from guqin_kg.notation.parse import parse_json
 
     if not readings:
-        raise UsageError("no reading given", hint="guqin parse 大九勾四")
+        raise UsageError("no reading given", hint="see guqin parse --help")
     texts = [line.strip() for line in sys.stdin if line.strip()] if readings == ("-",) else list(readings)
     grammar = _grammar(workspace)
     found = [parse_json(text, grammar) for text in texts]

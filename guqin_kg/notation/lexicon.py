@@ -368,7 +368,7 @@ def _test(key: str, value: str, grammar: Grammar) -> Callable[[Notation], bool]:
 def _place(value: str, grammar: Grammar) -> Position:
     position = grammar.positions.get(grammar.alphabet.code(grammar.alphabet.fold(value)).text)
     if position is None:
-        raise UsageError(f"{value} is not a position", hint="for example hui=九, hui=七九, hui=外")
+        raise UsageError(f"{value} is not a position", hint="for example hui=9 or hui=7.9")
     return position
 
 
@@ -377,7 +377,7 @@ def _number(value: str, grammar: Grammar) -> int:
         return int(value)
     number = grammar.alphabet.digits.get(grammar.alphabet.fold(value))
     if number is None:
-        raise UsageError(f"{value} is not a string number", hint="for example string=4 or string=四")
+        raise UsageError(f"{value} is not a string number", hint="for example string=4")
     return number
 
 
