@@ -24,7 +24,14 @@ def explain_failure(reading: str, grammar: Grammar) -> ReadingError:
     chars, where = _folded(reading, grammar)
     text = "".join(chars)
     if not text:
-        return _error("empty", reading, 0, "there is nothing to read", "give a reading; `guqin lexicon --limit 20` shows some", None)
+        return _error(
+            "empty",
+            reading,
+            0,
+            "there is nothing to read",
+            "give a reading; `guqin lexicon --limit 20` shows some",
+            None,
+        )
     unknown = [i for i, char in enumerate(chars) if char not in _known(grammar)]
     if unknown:
         at = unknown[0]
