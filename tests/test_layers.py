@@ -35,6 +35,7 @@ RANKS = {
     "recognise": 7,
     "docs_ontology": 7,
     "kg": 8,
+    "ask": 8,
     "demo": 9,
     "cli": 9,
     "docs": 9,

@@ -10,6 +10,7 @@ import click
 
 from guqin_kg.cli.common import echo_json, format_option, talk, workspace_option
 from guqin_kg.cli.recognise import workspace_or_none
+from guqin_kg.cli.train_dialogue import evaluate_dialogue, train_dialogue
 
 
 def _need_torch() -> None:
@@ -81,6 +82,8 @@ def train_recognizer(
         _list(fmt)
         return
     _need_torch()
+    import platformdirs
+
     from guqin_kg import resources
     from guqin_kg.errors import UsageError
     from guqin_kg.recognise import shelf
@@ -99,6 +102,7 @@ def train_recognizer(
         folder = out or (space.root / "adapters" if space else shelf.user_adapters()) / name
         about = adapt.run(
             config, base or resources.folder("models") / shelf.BASE, data, name, folder,
+            cache=Path(platformdirs.user_cache_dir("guqin-kg")) / "drawn",
             extra=extra, credit=credit, quiet=quiet, command=command,
         )  # fmt: skip
         done = f"adapter {name}: {about['crops']} crops, {about['readings']} readings, {about['minutes']} minutes"
@@ -193,3 +197,7 @@ def evaluate_recognizer(
         echo_json(report.to_json())
     else:
         click.echo(report.text())
+
+
+train.add_command(train_dialogue)
+evaluate.add_command(evaluate_dialogue)

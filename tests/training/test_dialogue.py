@@ -1,0 +1,271 @@
+"""The dialogue recipe at tiny size: configurations, labels, resuming, grading, adapters, bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the [train] extra")
+pytest.importorskip("transformers", reason="needs the [train] extra")
+pytest.importorskip("peft", reason="needs the [train] extra")
+
+from guqin_kg.errors import DataError, LimitError, NotFoundError, UsageError  # noqa: E402
+from guqin_kg.graph.workspace import init_workspace  # noqa: E402
+from guqin_kg.query.session import GraphSession, open_graph  # noqa: E402
+from training.dialogue import loop, records, run, vlm  # noqa: E402
+from training.dialogue.config import CONFIGS, DialogueTraining, load, names  # noqa: E402
+from training.dialogue.encode import IGNORED, Encoder, answers  # noqa: E402
+from training.dialogue.grade import Grader, Question  # noqa: E402
+from training.dialogue.pictures import Pictures, blank, from_file  # noqa: E402
+from training.dialogue.records import Conversation, Turn  # noqa: E402
+from training.dialogue.tokenizer import END, alphabet  # noqa: E402
+from training.recipes.dialogue import dialogue, measure  # noqa: E402
+
+pytestmark = pytest.mark.train
+SHAPE = load("tiny").shape
+SMALL = {"shape": SHAPE.model_dump(), "batch": 2, "steps": 2, "log_every": 1, "picture_size": 32, "turns_each": 2,
+         "evaluate_notations": 0, "images_each": 1, "notations": 20, "bf16": False, "warmup": 0,
+         "scope": "curated"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> GraphSession:
+    return open_graph(init_workspace(tmp_path_factory.mktemp("dialogue") / "ws"))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def found(session: GraphSession, cache: Path) -> dict[str, list[Conversation]]:
+    return records.generate(load("tiny"), session, cache)
+
+
+@pytest.fixture(scope="module")
+def trained(session: GraphSession, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained")
+    dialogue(load("tiny"), out, session, cache=cache, quiet=True, command="guqin train dialogue --config tiny")
+    return out
+
+
+def tiny(found: dict[str, list[Conversation]], session: GraphSession) -> tuple[Any, Encoder]:
+    texts = [t.question + t.answer for part in found.values() for c in part for t in c.turns]
+    model, processor = vlm.build(SHAPE, alphabet(texts, session.inventory), 1)
+    return model, Encoder(processor)
+
+
+def pictures(session: GraphSession, cache: Path) -> Pictures:
+    return Pictures(cache, session.grammar, "clean", 32, 1, 1)
+
+
+def test_a_run_leaves_a_model_that_loads_again_and_a_card_with_facts(trained: Path) -> None:
+    about = json.loads((trained / "training.json").read_text("utf-8"))
+    assert {"whole", "asked-parts", "jianzi"} <= about["figures"]["evaluation"]["facts"].keys()
+    assert about["figures"]["vision"]["held_out_glyphs_all_parts_right"] >= 0
+    assert about["graph"]
+    assert not [p for p in trained.rglob("*") if p.suffix in (".bin", ".pt", ".pkl", ".pth")]
+    assert "whole" in (trained / "README.md").read_text("utf-8")
+    model, processor = vlm.load(str(trained))
+    assert type(model).__name__ == "LlavaForConditionalGeneration"
+    (said,) = answers(model, Encoder(processor), [(blank(32), "?")], tokens=4)
+    assert isinstance(said, str)
+
+
+def test_every_configuration_takes_two_steps(session: GraphSession, cache: Path, trained: Path, tmp_path: Path) -> None:
+    assert len(names()) == len(list(CONFIGS.glob("*.yaml"))) >= 6
+    for name in names():
+        config = load(name, **SMALL)
+        changes: dict[str, Any] = {"other_share": 0.0}
+        if config.base:
+            changes["base"] = str(trained)
+        if config.vision:
+            changes["vision"] = {"steps": 1, "batch": 2}
+        config = load(name, **{**SMALL, **changes})
+        figures = dialogue(config, tmp_path / name, session, cache=cache, quiet=True)
+        assert figures["steps"] == 2
+        assert figures["loss"] > 0
+        whole, adapter = tmp_path / name / "model.safetensors", tmp_path / name / "adapter_model.safetensors"
+        assert adapter.is_file() if config.lora else whole.is_file()
+
+
+def test_the_published_figures_stand_beside_ours() -> None:
+    losses = [load(f"experiment-{n}").published.train_loss for n in (1, 2, 3)]
+    assert losses == [1.9419, 1.1068, 1.1058]
+    assert [load(f"experiment-{n}").notations for n in (1, 2, 3)] == [225, 13254, 277]
+    assert {load(f"experiment-{n}").learning_rate for n in (1, 2, 3)} == {1e-5}
+
+
+def test_an_adapter_loads_over_its_base_and_merges(
+    session: GraphSession, cache: Path, trained: Path, tmp_path: Path
+) -> None:
+    config = load("experiment-1", **{**SMALL, "base": str(trained), "learning_rate": 0.01})
+    dialogue(config, tmp_path / "adapter", session, cache=cache, quiet=True)
+    dialogue(config, tmp_path / "whole", session, cache=cache, quiet=True, merge=True)
+    adapted, processor = vlm.load(str(tmp_path / "adapter"))
+    whole, _ = vlm.load(str(tmp_path / "whole"))
+    given = Encoder(processor).question(blank(32), "a")
+    adapted.eval()
+    whole.eval()
+    with torch.no_grad():
+        assert torch.allclose(adapted(**given).logits, whole(**given).logits, atol=1e-4)
+
+
+def test_only_answers_are_learnt(found: dict[str, list[Conversation]], session: GraphSession) -> None:
+    _, encoder = tiny(found, session)
+    turns = found["train"][0].turns[:3]
+    made = encoder.sample(blank(32), turns)
+    labels, ids = made["labels"][0], made["input_ids"][0]
+    assert encoder.tokenizer.decode(ids[labels != IGNORED]) == "".join(t.answer + END for t in turns)
+    assert (labels[labels != IGNORED] == ids[labels != IGNORED]).all()
+
+
+def test_too_long_conversations_lose_turns_and_never_the_picture(
+    found: dict[str, list[Conversation]], session: GraphSession
+) -> None:
+    _, encoder = tiny(found, session)
+    turns = found["train"][0].turns
+    whole = encoder.sample(blank(32), turns)
+    encoder.max_tokens = whole["input_ids"].shape[1] // 2
+    cut = encoder.sample(blank(32), turns)
+    assert cut["input_ids"].shape[1] <= encoder.max_tokens
+    image = encoder.tokenizer.convert_tokens_to_ids("<image>")
+    assert (cut["input_ids"] == image).sum() == (whole["input_ids"] == image).sum() == 4
+    encoder.max_tokens = 5
+    with pytest.raises(DataError, match="max_tokens"):
+        encoder.sample(blank(32), turns)
+
+
+def test_readings_are_mixed_in_and_turns_shuffled(
+    found: dict[str, list[Conversation]], session: GraphSession, cache: Path
+) -> None:
+    config = DialogueTraining.model_validate({"picture_size": 32, "batch": 200, "readings_first": 1})
+    sampler = run.Sampler(config, found["train"], pictures(session, cache))
+    assert {len(turns) for _, turns in sampler.sample(0)} == {1}
+    later = [turns for _, turns in sampler.sample(5)]
+    single = [turns for turns in later if len(turns) == 1]
+    assert 0.3 * 0.7 < len(single) / len(later) < 0.3 * 1.4
+    assert {turns[0].template for turns in single} <= set(config.reading_templates)
+    assert len({turns[0].template for turns in later if len(turns) > 1}) > 3
+    again = [turns for _, turns in sampler.sample(5)]
+    assert again == later
+
+
+def test_splits_share_no_notation(found: dict[str, list[Conversation]]) -> None:
+    assert found["train"]
+    assert found["val"]
+    assert not {c.iri for c in found["train"]} & {c.iri for c in found["val"]}
+
+
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(
+    found: dict[str, list[Conversation]], session: GraphSession, cache: Path, tmp_path: Path
+) -> None:
+    def go(out: Path, *steps: int) -> Any:
+        model, encoder = tiny(found, session)
+        for count in steps:
+            config = load("tiny", steps=count, turns_each=2)
+            model, encoder = tiny(found, session)  # a new process knows nothing but the checkpoint
+            run.train_dialogue(model, encoder, config, run.Sampler(config, found["train"], pictures(session, cache)),
+                               out, True)  # fmt: skip
+        return model
+
+    one, two = go(tmp_path / "one", 4), go(tmp_path / "two", 2, 4)
+    for a, b in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_a_frozen_tower_stays_as_it_is(
+    found: dict[str, list[Conversation]], session: GraphSession, cache: Path, tmp_path: Path
+) -> None:
+    model, encoder = tiny(found, session)
+    before = {n: p.clone() for n, p in vlm.vision_tower(model).named_parameters()}
+    config = load("tiny", steps=1)
+    run.train_dialogue(model, encoder, config, run.Sampler(config, found["train"], pictures(session, cache)),
+                       tmp_path, True)  # fmt: skip
+    assert all(torch.equal(before[n], p) for n, p in vlm.vision_tower(model).named_parameters())
+
+
+def test_the_reference_answers_get_full_marks_and_answers_about_another_notation_do_not(
+    found: dict[str, list[Conversation]], session: GraphSession
+) -> None:
+    everything = [c for part in found.values() for c in part]
+    grader = Grader(session.grammar, "zh", everything)
+    asked = [q for c in everything for q in grader.questions(c)]
+    facts = {fact for q in asked for fact in q.facts}
+    assert {"whole", "string", "asked-string", "asked-hui", "asked-sound", "jianzi", "false-premise"} <= facts
+    for question in asked:
+        marks = grader.grade(question, question.turn.answer)
+        assert all(marks.values()), (question.turn, marks)
+        assert not any(grader.grade(question, "").values())
+
+
+def test_grading_tells_which_fact_is_wrong(session: GraphSession) -> None:
+    grader = Grader(session.grammar, "zh")
+    turn = Turn("?", "", "dialogue/reading")
+    question = Question(Conversation("", "大四擘四", (turn,)), turn, ("whole",))
+    marks = grader.grade(question, "这是减字谱里的“大四按七”。")
+    assert not any(marks.values())  # no reading at all: nothing of it can be believed
+    marks = grader.grade(question, "读作“大四挑七”。")
+    assert marks == {"whole": False, "finger": True, "hui": True, "string": False, "technique": False, "sound": True}
+    assert all(grader.grade(question, "全写读作“大指四徽擘四弦”。").values())
+
+
+def test_other_pictures_must_be_refused(session: GraphSession) -> None:
+    grader = Grader(session.grammar, "zh")
+    (question,) = grader.other_questions(1)
+    assert grader.grade(question, "这不是减字谱的谱字，读不出弹法。") == {"jianzi": True}
+    assert grader.grade(question, "读作“大九勾四”。") == {"jianzi": False}
+
+
+def test_measuring_asks_held_out_notations_and_a_blank_picture(
+    session: GraphSession, trained: Path, found: dict[str, list[Conversation]], cache: Path
+) -> None:
+    folder = next(cache.glob("dialogues-*"))
+    report = measure(str(trained), session, data=folder, notations=1, cache=cache)
+    assert report["notations"] == 1
+    assert report["facts"]["whole"]["asked"] == 1
+    assert report["blank_picture"]["whole"]["asked"] == 1
+
+
+def test_bad_input_is_said_plainly(session: GraphSession, trained: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("batchh: 3\nlora: {rnk: 2}\nsteps: 0\n", "utf-8")
+    with pytest.raises(UsageError) as caught:
+        load(path)
+    for part in ("batchh", "'batch'", "lora.rnk", "'rank'", "steps"):
+        assert part in str(caught.value)
+    with pytest.raises(NotFoundError, match="no dialogues"):
+        records.read_folder(tmp_path)
+    (tmp_path / "train.jsonl").write_text("", "utf-8")
+    with pytest.raises(DataError, match="no conversation"):
+        records.read_folder(tmp_path)
+    (tmp_path / "train.jsonl").write_text('{"set": "six"}\n', "utf-8")
+    with pytest.raises(DataError, match=r"train\.jsonl:1"):
+        records.read_folder(tmp_path)
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnot a picture")
+    with pytest.raises(DataError, match="picture"):
+        from_file(tmp_path / "broken.png", 32)
+    with pytest.raises(NotFoundError):
+        vlm.load(str(tmp_path / "nothing"))
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "config.json").write_text("{}", "utf-8")
+    with pytest.raises(DataError, match="cannot load"):
+        vlm.load(str(tmp_path / "bad"))
+
+
+def test_a_run_that_would_not_fit_is_refused_before_it_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    usage = loop.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(loop.shutil, "disk_usage", lambda _: usage._replace(free=10))
+    parameter = torch.nn.Parameter(torch.zeros(10))
+    with pytest.raises(LimitError, match="free"):
+        loop.fit("x", {"p": parameter}, lambda _: parameter.sum(), loop.Plan(1, 0.1, 1), tmp_path)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    with pytest.raises(DataError, match="not a number"):
+        loop.fit("x", {"p": parameter}, lambda _: parameter.sum() / 0, loop.Plan(1, 0.1, 1), tmp_path, quiet=True)

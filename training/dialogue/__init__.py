@@ -1,0 +1,1 @@
+"""The dialogue model: vision-language fine-tuning on generated conversations, judged by facts of the graph."""

@@ -1,0 +1,121 @@
+"""Configurations of the dialogue recipe (``training/configs/dialogue/*.yaml``), checked as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "dialogue"
+
+BUNDLED = "bundled"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Shape(_Strict):
+    """Shape of the bundled model (used when there is no ``base``)."""
+
+    image: int = Field(64, ge=16, le=448)
+    patch: int = Field(8, ge=4, le=32)
+    vision_hidden: int = Field(192, ge=8)
+    vision_layers: int = Field(4, ge=1)
+    vision_heads: int = Field(6, ge=1)
+    vision_feed_forward: int = Field(384, ge=8)
+    text_hidden: int = Field(256, ge=8)
+    text_layers: int = Field(4, ge=1)
+    text_heads: int = Field(8, ge=1)
+    text_feed_forward: int = Field(512, ge=8)
+    initializer_range: float = Field(0.08, gt=0)
+    """Spread of the decoder's first weights: at the usual 0.02 a small decoder is slow to look at the picture."""
+
+
+class VisionStage(_Strict):
+    """Before the dialogue: the vision tower alone learns which base notation fills which part of the glyph."""
+
+    steps: int = Field(4000, ge=1)
+    batch: int = Field(64, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    max_minutes: float | None = Field(None, gt=0)
+
+
+class DialogueLora(_Strict):
+    """Low-rank adaptation of the language part through peft."""
+
+    rank: int = Field(8, ge=1)
+    alpha: int = Field(16, ge=1)
+    dropout: float = Field(0.05, ge=0, lt=1)
+    target_modules: str = r".*language_model.*(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+
+
+class Published(_Strict):
+    """What the published run reports, for the table beside ours."""
+
+    train_loss: float | None = None
+    hours: float | None = None
+    base: str | None = None
+    finding: str
+    source: str
+
+
+class DialogueTraining(_Strict):
+    """One run of the dialogue recipe."""
+
+    recipe: Literal["dialogue"] = "dialogue"
+    base: str | None = None
+    """Folder or hub id of a vision-language model, ``bundled``, or None: a new model of ``shape``."""
+    seed: int = 1
+    shape: Shape = Shape()
+    vision: VisionStage | None = None
+    freeze_vision: bool = True
+    lora: DialogueLora | None = None
+    dialogues: Literal["six", "twenty-two"] = "twenty-two"
+    scope: Literal["curated", "lexicon"] = "curated"
+    notations: int | None = Field(None, ge=2)
+    """How many notations of the scope (None: all); each falls into train or val by its IRI, 8:2."""
+    lang: Literal["zh", "en"] = "zh"
+    images_each: int = Field(1, ge=1)
+    preset: Literal["clean", "print", "handwritten", "photo"] = "clean"
+    picture_size: int = Field(64, ge=16, le=1024)
+    shuffle: bool = True
+    """Whether the turns after the first change places from sample to sample."""
+    turns_each: int | None = Field(None, ge=1)
+    """At most this many turns in a sample (None: all of the conversation)."""
+    readings_share: float = Field(0.3, ge=0, le=1)
+    """Share of samples that are a single turn of ``reading_templates``."""
+    readings_first: int = Field(0, ge=0)
+    """Steps at the beginning with single readings only."""
+    reading_templates: tuple[str, ...] = ("dialogue/reading", "dialogue/identity")
+    other_share: float = Field(0.0, ge=0, lt=1)
+    """Share of samples whose picture is no jianzi, with the answer that says so."""
+    batch: int = Field(8, ge=1)
+    steps: int = Field(1000, ge=1)
+    learning_rate: float = Field(1e-5, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    warmup: int = Field(0, ge=0)
+    clip: float = Field(1.0, gt=0)
+    bf16: bool = False
+    threads: int = Field(1, ge=1)
+    max_tokens: int = Field(2048, ge=64)
+    log_every: int = Field(20, ge=1)
+    checkpoint_every: int = Field(200, ge=1)
+    max_minutes: float | None = Field(None, gt=0)
+    evaluate_notations: int = Field(50, ge=0)
+    """Held-out notations that are asked after training (0: none)."""
+    answer_tokens: int = Field(96, ge=8)
+    published: Published | None = None
+
+
+def names() -> list[str]:
+    """The bundled configurations."""
+    return sorted(p.stem for p in CONFIGS.glob("*.yaml"))
+
+
+def load(name: str | Path, **overrides: Any) -> DialogueTraining:
+    """Read and check a configuration (see :func:`training.config.read_config`)."""
+    from training.config import read_config
+
+    return read_config(name, DialogueTraining, CONFIGS, overrides)

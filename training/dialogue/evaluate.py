@@ -1,0 +1,98 @@
+"""Ask a model about held-out notations and count what it has right; the blank picture shows what guessing gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from training.dialogue.encode import Encoder, answers
+from training.dialogue.grade import Grader, Question, Tally
+from training.dialogue.pictures import Pictures, blank, from_file, others
+from training.dialogue.records import Conversation
+
+_SHOWN = 20
+
+
+def picture_of(conversation: Conversation, pictures: Pictures, number: int = 0) -> Image.Image:
+    """The user's own picture of a notation, or one that is drawn.
+
+    Raises:
+        DataError: the user's file is no readable image.
+    """
+    if conversation.image is not None:
+        return from_file(conversation.image, pictures.size)
+    return pictures.of(conversation.reading, number)
+
+
+def evaluate(
+    model: Any,
+    encoder: Encoder,
+    grader: Grader,
+    held: Sequence[Conversation],
+    pictures: Pictures,
+    *,
+    tokens: int = 96,
+    other: int = 0,
+    seed: int = 1,
+    control: bool = True,
+) -> dict[str, Any]:
+    """Facts right about ``held`` notations, each asked one question at a time with its picture.
+
+    Args:
+        model: answers.
+        encoder: of the model.
+        grader: judges.
+        held: conversations of notations that were never trained on.
+        pictures: where drawn pictures come from.
+        tokens: longest answer.
+        other: pictures that are no jianzi to ask about as well.
+        seed: of those.
+        control: ask the readings again with a blank picture.
+    """
+    questions: list[Question] = [q for conversation in held for q in grader.questions(conversation)]
+    pairs = [(picture_of(q.conversation, pictures), q.turn.question) for q in questions if q.conversation]
+    if other:
+        more = grader.other_questions(other)
+        drawn = others(pictures.grammar, pictures.size, other, seed)
+        questions += more
+        pairs += [(image, q.turn.question) for image, q in zip(drawn, more, strict=True)]
+    said = answers(model, encoder, pairs, tokens=tokens)
+    tally = Tally()
+    for question, answer in zip(questions, said, strict=True):
+        marks = grader.grade(question, answer)
+        tally.add(marks)
+        if not all(marks.values()) and len(tally.wrong) < _SHOWN:
+            reading = question.conversation.reading if question.conversation else ""
+            tally.wrong.append({"reading": reading, "question": question.turn.question, "answer": answer})
+    report: dict[str, Any] = {"notations": len(held), "facts": tally.to_json(), "wrong": tally.wrong}
+    if control:
+        asked = [q for q in questions if q.facts[0] == "whole"]
+        empty = blank(pictures.size)
+        guessed = answers(model, encoder, [(empty, q.turn.question) for q in asked], tokens=tokens)
+        guesses = Tally()
+        for question, answer in zip(asked, guessed, strict=True):
+            guesses.add(grader.grade(question, answer))
+        report["blank_picture"] = guesses.to_json()
+    return report
+
+
+def text(report: dict[str, Any]) -> str:
+    """The report for people."""
+    lines = [f"{report['notations']} held-out notations"]
+    for title, key in (("", "facts"), (" with a blank picture", "blank_picture")):
+        rows = report.get(key) or {}
+        width = max(map(len, rows), default=0)
+        lines += [
+            f"{fact:<{width}}  {row['share']:.3f}  {row['right']}/{row['asked']}{title}" for fact, row in rows.items()
+        ]
+    return "\n".join(lines)
+
+
+def write(report: dict[str, Any], out: Path) -> None:
+    """Write ``evaluation.json``."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "evaluation.json").write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", "utf-8")

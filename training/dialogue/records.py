@@ -1,0 +1,170 @@
+"""Conversations for a run: read from ``guqin regenerate``'s files, or generated for as many notations as asked.
+
+Every conversation is the contract's record; those of held-out notations (split ``val``) are never trained on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from guqin_kg.errors import DataError, LimitError, NotFoundError
+from guqin_kg.query.session import GraphSession
+from training.dialogue.config import DialogueTraining
+
+SPLITS = ("train", "val")
+_CHUNK = 2000
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One question, its answer, and the template both come from."""
+
+    question: str
+    answer: str
+    template: str
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """The turns about one notation; ``image`` is a file of the user's, or None (then it is drawn)."""
+
+    iri: str
+    reading: str
+    turns: tuple[Turn, ...]
+    image: Path | None = None
+
+
+def conversation(record: dict[str, Any], folder: Path | None = None) -> Conversation:
+    """A record as a conversation.
+
+    Raises:
+        DataError: the record is not of the contract's form.
+    """
+    try:
+        messages = record["messages"]
+        turns = tuple(
+            Turn(asked["content"], answered["content"], asked.get("template", ""))
+            for asked, answered in zip(messages[::2], messages[1::2], strict=True)
+        )
+        images = [folder / name for name in record.get("images", ())] if folder else []
+        present = next((path for path in images if path.is_file()), None)
+        return Conversation(record["notation"], record["reading"], turns, present)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"no dialogue record ({type(error).__name__}: {error})",
+            hint="one JSON object a line with notation, reading and messages, as `guqin regenerate` writes them",
+        ) from None
+
+
+def read_folder(folder: Path, which: str | None = None, lang: str | None = None) -> dict[str, list[Conversation]]:
+    """The conversations of a folder of ``guqin regenerate``, by split.
+
+    Raises:
+        NotFoundError: no ``train.jsonl`` there.
+        DataError: a broken line (with its number), or no conversation at all.
+    """
+    found: dict[str, list[Conversation]] = {split: [] for split in SPLITS}
+    for split in SPLITS:
+        path = folder / f"{split}.jsonl"
+        if not path.is_file():
+            if split == "train":
+                raise NotFoundError(f"there are no dialogues in {folder}", hint="`guqin regenerate` makes them")
+            continue
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    record = json.loads(line)
+                    if which in (None, record.get("set")) and lang in (None, record.get("lang")):
+                        found[split].append(conversation(record, folder))
+                except (ValueError, AttributeError) as error:
+                    raise DataError(f"not JSON: {error}", file=path, line=number) from None
+                except DataError as error:
+                    raise DataError(error.message, file=path, line=number, hint=error.hint) from None
+    if not found["train"]:
+        raise DataError(
+            "there is no conversation to train on",
+            code="empty-data",
+            file=folder,
+            hint="`guqin regenerate` makes them; set and language must be those of the configuration",
+        )
+    return found
+
+
+def generate(
+    config: DialogueTraining, session: GraphSession, cache: Path, which: str | None = None
+) -> dict[str, list[Conversation]]:
+    """The conversations of a configuration, generated from the graph; kept in ``cache``.
+
+    Args:
+        config: scope, number of notations, language, seed.
+        session: the opened graph.
+        cache: folder for the records.
+        which: another set of turns than the configuration's.
+    """
+    which = which or config.dialogues
+    key = [which, config.scope, config.notations, config.lang, config.seed, session.content_hash]
+    folder = cache / ("dialogues-" + hashlib.blake2b(json.dumps(key).encode(), digest_size=8).hexdigest())
+    if not (folder / "done").is_file():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            files = {split: (folder / f"{split}.jsonl").open("wb") for split in SPLITS}
+            try:
+                for split, line in _lines(config, session, which):
+                    files[split].write(line)
+            finally:
+                for file in files.values():
+                    file.close()
+            (folder / "done").write_text("", "utf-8")
+        except OSError as error:
+            raise LimitError(
+                f"cannot write the dialogues: {error.strerror}", file=folder, hint="free some space"
+            ) from None
+    return read_folder(folder)
+
+
+def _lines(config: DialogueTraining, session: GraphSession, which: str) -> Iterator[tuple[str, bytes]]:
+    """Lines of records with their split; notations that the store does not hold are stated beside it."""
+    import pyoxigraph as ox
+
+    from guqin_kg.dialogue.generate import Writer, make_views
+    from guqin_kg.dialogue.regenerate import template_folders
+    from guqin_kg.dialogue.rows import Rows, view_of
+    from guqin_kg.dialogue.templates import load_templates
+    from guqin_kg.dialogue.turns import pick_sets, turn_sets
+    from guqin_kg.notation.format import short_reading
+    from guqin_kg.notation.iri import notation_iri
+    from guqin_kg.notation.lexicon import curated, published
+    from guqin_kg.notation.rdf import to_triples
+
+    grammar, library = session.grammar, session.library
+    every = list(curated(grammar)) if config.scope == "curated" else list(published(grammar))
+    count = len(every) if config.notations is None else config.notations
+    order = np.random.default_rng(config.seed).permutation(len(every))[:count]
+    chosen = iter([every[int(at)] for at in sorted(order)])
+    (turns,) = pick_sets(
+        turn_sets(load_templates(template_folders(session.workspace), config.lang)), which, [config.lang]
+    )
+    views = make_views([turns], library)
+    needed = [views[key] for key in sorted({view_of(t) for t in turns.templates}, key=repr)]
+    while part := list(islice(chosen, _CHUNK)):
+        aside = ox.Store()
+        aside.bulk_extend(
+            ox.Quad(t.subject, t.predicate, t.object) for notation in part for t in to_triples(notation, grammar)
+        )
+        ask: Any = session.store.query
+        ask_aside: Any = aside.query
+        rows = Rows(ask, library, config.lang, needed, ask_aside)
+        writer = Writer(turns, views, rows, seed=config.seed, with_images=False)
+        iris = [notation_iri(notation, grammar) for notation in part]
+        rows.fetch(iris)
+        for iri, notation in zip(iris, part, strict=True):
+            record = writer.record(iri, short_reading(notation, grammar))
+            yield record.split, record.line

@@ -1,0 +1,212 @@
+"""Fine-tune a vision-language model on generated dialogues, and measure what it has right.
+
+``guqin train dialogue --config tiny --out DIR``
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from guqin_kg.errors import DataError, NotFoundError
+from guqin_kg.query.session import GraphSession
+from training.dialogue.config import DialogueTraining
+
+if TYPE_CHECKING:
+    from training.dialogue.pictures import Pictures
+    from training.dialogue.records import Conversation
+
+
+def dialogue(
+    config: DialogueTraining,
+    out: Path,
+    session: GraphSession,
+    *,
+    data: Path | None = None,
+    cache: Path | None = None,
+    quiet: bool = False,
+    trust_remote_code: bool = False,
+    merge: bool = False,
+    command: str = "",
+) -> dict[str, Any]:
+    """Generate or read the dialogues, train, measure, save.
+
+    Args:
+        config: the run.
+        out: model folder; log and checkpoints beside the weights. A run that was stopped goes on.
+        session: the opened graph: source of the dialogues and judge of the answers.
+        data: folder of ``guqin regenerate``, instead of generating what the configuration says.
+        cache: where generated dialogues and drawn pictures are kept (default ``out/cache``).
+        quiet: no progress.
+        trust_remote_code: run code that comes with a hub base; only when the user asks.
+        merge: write a whole model instead of an adapter.
+        command: for the card.
+
+    Returns:
+        The figures, also written to ``out/training.json``.
+    """
+    _offline(config.base)
+    import torch
+
+    from training.dialogue import records, run, vlm
+    from training.dialogue.encode import Encoder
+    from training.dialogue.evaluate import evaluate
+    from training.dialogue.grade import Grader
+    from training.dialogue.pictures import Pictures
+    from training.dialogue.tokenizer import alphabet
+
+    torch.set_num_threads(config.threads)
+    place = cache or out / "cache"
+    if data is not None:
+        found = records.read_folder(data, config.dialogues, config.lang)
+    else:
+        found = records.generate(config, session, place)
+        if not found["train"]:
+            raise DataError("there is no conversation to train on", code="empty-data", hint="raise notations")
+    grammar = session.grammar
+    pictures = Pictures(place, grammar, config.preset, config.picture_size, config.images_each, config.seed)
+    undrawn = seen_only(found, pictures)
+    if config.base:
+        model, processor = vlm.load(config.base, trust_remote_code=trust_remote_code)
+        if config.lora is not None and not hasattr(model, "peft_config"):
+            model = vlm.adapt(model, config.lora, vlm.place_of(config.base))
+    else:
+        texts = [t.question + t.answer for part in found.values() for c in part for t in c.turns]
+        from training.dialogue.grade import other_words
+
+        texts += [text for texts_ in other_words(config.lang).values() for text in texts_]
+        model, processor = vlm.build(config.shape, alphabet(texts, grammar.inventory), config.seed)
+    encoder = Encoder(processor, config.max_tokens)
+    figures: dict[str, Any] = {"train_notations": len(found["train"]), "held_out_notations": len(found["val"])}
+    figures["left_out_without_written_form"] = undrawn
+    if config.vision is not None:
+        figures["vision"] = run.train_vision(
+            model, encoder, config, config.vision, found["train"], found["val"], pictures, out, quiet
+        )
+    sampler = run.Sampler(config, found["train"], pictures)
+    log = run.train_dialogue(model, encoder, config, sampler, out, quiet)
+    figures |= {"steps": log[-1]["step"] if log else config.steps, "loss": log[-1]["loss"] if log else None}
+    figures["minutes"] = log[-1]["minutes"] if log else None
+    _save(model, processor, out, config, figures, session.content_hash, command, merge)
+    if config.evaluate_notations and found["val"]:
+        asked = held_out(config, session, place, found["val"])
+        grader = Grader(grammar, config.lang, [*found["train"], *asked])
+        figures["evaluation"] = evaluate(
+            model, encoder, grader, asked[: config.evaluate_notations], pictures,
+            tokens=config.answer_tokens, other=20 if config.other_share else 0, seed=config.seed + 1,
+        )  # fmt: skip
+    if config.published:
+        figures["published"] = config.published.model_dump()
+    _save(model, processor, out, config, figures, session.content_hash, command, merge, weights=False)
+    return figures
+
+
+def seen_only(found: dict[str, list[Conversation]], pictures: Pictures) -> int:
+    """Leave out conversations without a picture (no file, and a part has no written form); returns how many.
+
+    Raises:
+        DataError: nothing is left.
+    """
+    before = sum(map(len, found.values()))
+    for split, rows in found.items():
+        found[split] = [c for c in rows if c.image is not None or pictures.drawable(c.reading)]
+    if not found["train"]:
+        raise DataError("no notation of these dialogues can be drawn", code="empty-data", hint="give images, or forms")
+    return before - sum(map(len, found.values()))
+
+
+def held_out(
+    config: DialogueTraining, session: GraphSession, cache: Path, val: list[Conversation]
+) -> list[Conversation]:
+    """The held-out notations with all 22 questions, so that runs on six and on 22 turns are asked the same."""
+    from training.dialogue import records
+
+    if config.dialogues == "twenty-two":
+        return val
+    wanted = {c.iri for c in val}
+    full = records.generate(config, session, cache, which="twenty-two")["val"]
+    return [c for c in full if c.iri in wanted] or val
+
+
+def measure(
+    model_folder: str,
+    session: GraphSession,
+    *,
+    data: Path | None = None,
+    notations: int = 50,
+    scope: str = "curated",
+    lang: str = "zh",
+    preset: str = "clean",
+    seed: int = 1,
+    cache: Path,
+    trust_remote_code: bool = False,
+) -> dict[str, Any]:
+    """Ask a trained model about held-out notations.
+
+    Raises:
+        NotFoundError: no model, or no held-out notation in the data.
+    """
+    _offline(model_folder)
+    from training.dialogue import records, vlm
+    from training.dialogue.encode import Encoder
+    from training.dialogue.evaluate import evaluate
+    from training.dialogue.grade import Grader
+    from training.dialogue.pictures import Pictures
+
+    config = DialogueTraining.model_validate(
+        {"scope": scope, "lang": lang, "notations": None if scope == "curated" else notations * 6, "seed": seed}
+    )
+    found = records.read_folder(data, "twenty-two", lang) if data else records.generate(config, session, cache)
+    if not found["val"]:
+        raise NotFoundError("no held-out notation in these dialogues", hint="`guqin regenerate --set twenty-two`")
+    model, processor = vlm.load(model_folder, trust_remote_code=trust_remote_code)
+    grader = Grader(session.grammar, lang, [*found["train"], *found["val"]])
+    pictures = Pictures(cache, session.grammar, preset, config.picture_size, 1, seed)
+    seen_only(found, pictures)
+    report = evaluate(model, Encoder(processor), grader, found["val"][:notations], pictures, seed=seed)
+    return {"model": model_folder, **report}
+
+
+def _offline(base: str | None) -> None:
+    """Without a hub id nothing may reach the network."""
+    if base is None or base == "bundled" or Path(base).expanduser().exists():
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def _save(
+    model: Any, processor: Any, out: Path, config: DialogueTraining, figures: dict[str, Any], graph: str, command: str,
+    merge: bool, weights: bool = True,
+) -> None:  # fmt: skip
+    from guqin_kg.errors import LimitError
+    from training.dialogue import vlm
+
+    try:
+        if weights:
+            vlm.save(vlm.merged(model) if merge else model, processor, out)
+        about = {"config": config.model_dump(mode="json"), "graph": graph, "command": command, "figures": figures}
+        (out / "training.json").write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        (out / "README.md").write_text(_card(config, figures, graph, command), "utf-8")
+    except OSError as error:
+        raise LimitError(
+            f"cannot write the model: {error.strerror or error}", code="no-space", file=out,
+            hint="free some space and give the same command again; the last checkpoint is kept",
+        ) from None  # fmt: skip
+
+
+def _card(config: DialogueTraining, figures: dict[str, Any], graph: str, command: str) -> str:
+    rows = (figures.get("evaluation") or {}).get("facts", {})
+    table = "".join(f"| {fact} | {row['right']}/{row['asked']} | {row['share']:.3f} |\n" for fact, row in rows.items())
+    return (
+        "# Dialogue model for guqin tablature\n\n"
+        f"Command: `{command or 'guqin train dialogue'}`  \nSeed: {config.seed}  \nGraph: `{graph}`  \n"
+        f"Base: {config.base or 'new, from the configuration'}"
+        f"{', LoRA rank ' + str(config.lora.rank) if config.lora else ', all weights'}  \n"
+        f"Data: {figures['train_notations']} notations for training, {figures['held_out_notations']} held out; "
+        f"turns: {config.dialogues}; pictures drawn ({config.preset}), {config.images_each} each  \n"
+        f"Steps: {figures['steps']}, last training loss {figures['loss']}\n\n"
+        "Held-out notations, answers parsed back and compared with the graph:\n\n"
+        f"| fact | right | share |\n| --- | --- | --- |\n{table or '| not measured | | |' + chr(10)}\n"
+        "Trained on drawn pictures only. Not for deciding what an unclear print says: use `guqin recognize` for that.\n"
+    )
