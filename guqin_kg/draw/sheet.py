@@ -104,14 +104,14 @@ def lay_out(
                 pages.append(_blank(page))
                 column = 0
             right = page.width - page.margin - column * page.column
-            middle = right - page.column / 2
+            middle = right - page.column / 2 + (4.5 if readings else 0.0)
             x = middle + page.glyph * 0.5 - geometry.width * scale if small else middle - geometry.width * scale / 2
             offset = np.array([x, y])
             pages[-1].shapes += [
                 [p * scale + offset for p in shape] for _, found in shapes(geometry) for shape in found
             ]
             if readings:
-                pages[-1].captions.append((right - page.column + 4, y + high / 2, reading))
+                pages[-1].captions.append((right - page.column + 2, y + high / 2, reading))
             y += high + page.gap
     return pages
 

@@ -108,3 +108,31 @@ def test_unfinished_set_and_full_folder_are_refused(source: Path, tmp_path: Path
         export_images("yolo", source, tmp_path / "mine")
     with pytest.raises(UsageError, match="format"):
         export_images("voc", source, tmp_path / "new")
+
+
+def test_export_command(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    from guqin_kg.cli import cli
+
+    monkeypatch.chdir(tmp_path)
+    args = ["export", "--format", "yolo", "--images", str(source), "--to", str(tmp_path / "out")]
+    result = CliRunner().invoke(cli, args)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["images"] == 9
+    assert (tmp_path / "out" / "data.yaml").is_file()
+
+
+def test_dataset_command_says_what_it_made(tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from guqin_kg.cli import cli
+
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(READINGS), "utf-8")
+    args = ["dataset", "--out", str(tmp_path / "set"), "--readings", str(names), "--per-glyph", "2", "--workers", "1"]
+    result = CliRunner().invoke(cli, [*args, "--format", "json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["images"] == 6
+    again = CliRunner().invoke(cli, [*args, "--format", "json"])
+    assert json.loads(again.stdout)["bytes"] == json.loads(result.stdout)["bytes"]
