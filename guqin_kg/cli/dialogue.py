@@ -59,6 +59,7 @@ def _run(
 @_SCOPE
 @_OUT
 @click.option("--seed", default=0, show_default=True, help="Decides the wording.")
+@click.option("--drawings/--no-drawings", default=True, help="Draw the notations too (scope curated only).")
 @click.option("--only-stale", is_flag=True, help="Only what an edit touched (always so after the first run).")
 @click.option(
     "--workers", default=2, show_default=True, help="Processes for large runs; the bytes do not depend on it."
@@ -71,6 +72,7 @@ def regenerate(
     scope: str,
     out: Path | None,
     seed: int,
+    drawings: bool,
     only_stale: bool,
     workers: int,
     fmt: str,
@@ -86,15 +88,34 @@ def regenerate(
     """
     del only_stale
     report = _run(workspace, which, lang, scope, out, seed, False, workers)
+    drawn = _drawings(workspace, out, report) if drawings and scope == "curated" else None
     if fmt == "json":
-        echo_json(report.to_json())
+        echo_json({**report.to_json(), **({"drawings": drawn} if drawn else {})})
         return
     click.echo(
         f"{report.total} records: {report.rewritten} rewritten, {report.unchanged} unchanged, {report.removed} removed "
         f"({report.seconds:.2f} s)"
     )
     _tell(report)
+    if drawn:
+        click.echo(f"drawings: {', '.join(f'{n} {what}' for what, n in drawn.items() if n) or 'none'}")
     click.echo(f"they lie in {report.out}")
+
+
+def _drawings(workspace: Path | None, out: Path | None, report: Any) -> dict[str, int] | None:
+    """Bring the drawings up to date; nothing is looked at when no record changed and they are there."""
+    from guqin_kg.dialogue.drawings import LABELS, update_drawings
+    from guqin_kg.dialogue.regenerate import library_of, scope_notations
+    from guqin_kg.graph.store import current
+    from guqin_kg.graph.workspace import find_workspace
+
+    ws = find_workspace(workspace)
+    root = out or ws.out
+    if not report.graph_changed and (root / "images" / LABELS).exists():
+        return None
+    generation = current(ws.state)
+    assert generation is not None
+    return update_drawings(ws, root, scope_notations(generation, library_of(ws), "curated"), say=talk)
 
 
 @click.command()

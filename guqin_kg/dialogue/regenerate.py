@@ -47,7 +47,7 @@ class Report:
     short: int = 0
     seconds: float = 0.0
     out: str = ""
-    characters: int | None = None
+    graph_changed: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """``{"records", "reasons", "seconds", "out"}``."""
@@ -208,6 +208,7 @@ def _run(
             report.unchanged += len(mine)
             continue
         changed_state = changed_state or old != new
+        report.graph_changed = report.graph_changed or old is None or old["graph"] != new["graph"]
         why, everything = _reasons(ws, generation, turns, old, new, reaches)
         wanted = [(n, r) for n, r in notations if everything or n in why or n not in mine]
         for notation in sorted(mine.keys() - readings.keys()):
