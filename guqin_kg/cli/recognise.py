@@ -88,7 +88,7 @@ def recognize(
     else:
         for row in rows:
             click.echo(_line(row))
-        unknown = rows[0]["model"].get("unknown") if rows else None
+        unknown = rows[0]["model"].get("unknown") if rows and space is not None else None
         if unknown:
             talk(f"never shown to this model: {' '.join(unknown)}\n  {rows[0]['model']['hint']}")
     leave(1 if any("error" in row for row in rows) else 0)
