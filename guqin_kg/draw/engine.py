@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -24,7 +24,7 @@ from guqin_kg.model import Notation
 from guqin_kg.notation.components import parts
 from guqin_kg.notation.grammar import Grammar, default_grammar
 
-_KEPT = 4096
+_KEPT = 1024
 Forms = tuple[tuple[str, int], ...]
 
 
@@ -131,9 +131,7 @@ class Engine:
         ink = self._density_of(leaf)
         return ink.rows, ink.columns, ink.height
 
-    def prepare(
-        self, notation: Notation, style_name: str, forms: tuple[tuple[str, int], ...], columns: bool
-    ) -> Prepared:
+    def prepare(self, notation: Notation, style_name: str, forms: Forms, columns: bool) -> Prepared:
         """Outlines and templates of a notation in a style (kept for the next picture).
 
         Raises:
@@ -145,15 +143,29 @@ class Engine:
         if found is not None:
             self._prepared.move_to_end(key)
             return found
-        found = self._prepare(notation, style(style_name), forms, columns)
-        self._prepared[key] = found
+        chosen = style(style_name)
+        if chosen.bundled:  # the same centre lines under another brush
+            general = (notation, "", forms, columns)
+            other = self._prepared.get(general)
+            if other is None:
+                other = self._keep(general, self._prepare(notation, chosen, forms, columns))
+            return self._keep(key, self._brushed(other, chosen))
+        return self._keep(key, self._prepare(notation, chosen, forms, columns))
+
+    def _keep(self, key: tuple[Any, ...], prepared: Prepared) -> Prepared:
+        self._prepared[key] = prepared
         if len(self._prepared) > _KEPT:
             self._prepared.popitem(last=False)
-        return found
+        return prepared
 
-    def _prepare(
-        self, notation: Notation, chosen: Style, forms: tuple[tuple[str, int], ...], columns: bool
-    ) -> Prepared:
+    def _brushed(self, prepared: Prepared, chosen: Style) -> Prepared:
+        if prepared.style is chosen:
+            return prepared
+        inks = [self.outlines.ink(leaf, chosen.brush, None, leaf.char) for leaf in prepared.program.leaves]
+        weight = np.concatenate([ink.weight for ink in inks]).astype(np.float64)
+        return replace(prepared, style=chosen, weight=weight)
+
+    def _prepare(self, notation: Notation, chosen: Style, forms: Forms, columns: bool) -> Prepared:
         font = chosen.font()
         layout = self.layout(notation, forms, columns=columns)
         names = [part.name for part in layout.parts]
