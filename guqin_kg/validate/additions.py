@@ -9,8 +9,9 @@ would give for the touched nodes; a test compares.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import pyoxigraph as ox
@@ -51,19 +52,25 @@ def validate_additions(
     new = [q for q in (ox.Quad(t.subject, t.predicate, t.object) for t in given) if q not in store]
     inverses = _inverses(store)
     start = _subjects(new, inverses, store)
-    touched = _touched(store, start) if _wide_schema(new) is False else None
+    touched = _touched(store, start, inverses) if _wide_schema(new) is False else None
     if touched is None:
         whole = ox.Store()
         whole.bulk_extend(store.quads_for_pattern(None, None, None, _DEFAULT))
         whole.extend(new)
-        return replace(validate_store(whole, shapes=graph), seconds=time.perf_counter() - begin)
+        report = validate_store(whole, shapes=graph)
+        return replace(report, seconds=time.perf_counter() - begin)
     aimed: set[Any] = {
         q.object for q in graph.store.quads_for_pattern(None, ox.NamedNode(SH + "targetObjectsOf"), None, None)
     }
-    touched |= {q.object for q in new if q.predicate in aimed and not isinstance(q.object, ox.Literal)}
+    looked_back = _inverse_paths(graph)
+    for quad in new:
+        if quad.predicate in aimed and not isinstance(quad.object, ox.Literal):
+            first = next(store.quads_for_pattern(None, quad.predicate, quad.object, _DEFAULT), None) is None
+            if first or quad.predicate in looked_back:
+                touched.add(quad.object)
     peers = _peers(store, new, graph)
     named: set[Any] = {q.object for q in graph.store.quads_for_pattern(None, LOOKS_AT, None, None)}
-    piece = _slice(store, new, touched | peers, inverses)
+    piece = _slice(store, new, touched | peers, inverses, looked_back)
     for node in named:
         piece.extend(store.quads_for_pattern(node, None, None, _DEFAULT))
     report = validate_store(piece, shapes=graph, focus=touched | peers)
@@ -96,7 +103,7 @@ def _wide_schema(new: list[ox.Quad]) -> bool:
     return any(q.predicate == SUBCLASS for q in new)
 
 
-def _touched(store: ox.Store, start: set[Term]) -> set[Term] | None:
+def _touched(store: ox.Store, start: set[Term], inverses: dict[Term, Term]) -> set[Term] | None:
     """``start`` and the nodes that refer to it; None when there are too many."""
     found = set(start)
     edge = set(start)
@@ -104,6 +111,8 @@ def _touched(store: ox.Store, start: set[Term]) -> set[Term] | None:
         following: set[Term] = set()
         for node in edge:
             for quad in store.quads_for_pattern(None, None, node, _DEFAULT):
+                if quad.predicate in inverses and _is_back(quad.predicate):
+                    continue  # the other direction is stated by the node itself
                 if quad.predicate != TYPE and quad.subject not in found:
                     following.add(quad.subject)
                     if len(found) + len(following) > WIDE:
@@ -124,7 +133,14 @@ def _peers(store: ox.Store, new: list[ox.Quad], graph: ShapesGraph) -> set[Term]
     return out
 
 
-def _slice(store: ox.Store, new: list[ox.Quad], nodes: set[Term], inverses: dict[Term, Term]) -> ox.Store:
+def _inverse_paths(graph: ShapesGraph) -> set[Any]:
+    """Predicates that shapes follow backwards."""
+    return {q.object for q in graph.store.quads_for_pattern(None, ox.NamedNode(SH + "inversePath"), None, None)}
+
+
+def _slice(
+    store: ox.Store, new: list[ox.Quad], nodes: set[Term], inverses: dict[Term, Term], looked_back: set[Any]
+) -> ox.Store:
     piece = ox.Store()
     piece.extend(new)
     piece.extend(store.quads_for_pattern(None, SUBCLASS, None, _DEFAULT))
@@ -133,15 +149,22 @@ def _slice(store: ox.Store, new: list[ox.Quad], nodes: set[Term], inverses: dict
         by_subject.setdefault(quad.subject, []).append(quad)
     seen: set[Term] = set()
     edge = set(nodes)
+    back = [p for p in inverses if _is_back(p)]
+    onwards = "SELECT ?s ?p ?o WHERE { ?s ?p ?o FILTER(?p NOT IN (" + ", ".join(map(str, back)) + ")) }"
     for depth in range(FORWARD + 1):
         following: set[Term] = set()
         kept: list[ox.Quad] = []
         for node in edge:
             seen.add(node)
-            near = depth == 0
-            for quad in _about(store, node, by_subject):
-                if not near and quad.predicate in inverses and _is_back(quad, inverses):
-                    continue
+            if isinstance(node, ox.Literal):
+                continue
+            there: Iterable[Any] = by_subject.get(node, ())
+            if depth == 0 or not back or isinstance(node, ox.BlankNode):
+                there = chain(there, store.quads_for_pattern(node, None, None, _DEFAULT))
+            else:  # a component knows thousands of notations it is part of: leave these out
+                rows: Any = store.query(onwards, substitutions={ox.Variable("s"): node})
+                there = chain(there, (ox.Quad(row["s"], row["p"], row["o"]) for row in rows))
+            for quad in there:
                 kept.append(quad)
                 following.add(quad.predicate)
                 if not isinstance(quad.object, ox.Literal):
@@ -149,22 +172,15 @@ def _slice(store: ox.Store, new: list[ox.Quad], nodes: set[Term], inverses: dict
         piece.extend(kept)
         edge = following - seen
     _types(store, piece, edge)
-    for node in nodes:  # who refers to them: inverse paths start here
-        piece.extend(store.quads_for_pattern(None, None, node, _DEFAULT))
+    for node in nodes:
+        for predicate in looked_back:
+            piece.extend(store.quads_for_pattern(None, predicate, node, _DEFAULT))
     return piece
 
 
-def _is_back(quad: ox.Quad, inverses: dict[Term, Term]) -> bool:
-    """The statement is the materialised inverse of one stored in the other direction (``is… of``)."""
-    name = quad.predicate.value.rsplit("#", 1)[-1]
-    return name.startswith("is") and inverses[quad.predicate] != quad.predicate
-
-
-def _about(store: ox.Store, node: Term, by_subject: dict[Term, list[ox.Quad]]) -> Iterator[ox.Quad]:
-    if isinstance(node, ox.Literal):
-        return
-    yield from by_subject.get(node, ())
-    yield from store.quads_for_pattern(node, None, None, _DEFAULT)
+def _is_back(predicate: Any) -> bool:
+    """The property is named as the inverse of another (``is… of``)."""
+    return str(predicate.value).rsplit("#", 1)[-1].startswith("is")
 
 
 def _types(store: ox.Store, piece: ox.Store, nodes: set[Term]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from guqin_kg import resources
 from guqin_kg.query.terms import prefixes
 from guqin_kg.validate import validate_additions
-from guqin_kg.validate.additions import _inverses, _slice, _subjects, _touched
+from guqin_kg.validate.additions import _inverse_paths, _inverses, _slice, _subjects, _touched
 from guqin_kg.validate.fast import released_shapes, validate_store
 from guqin_kg.validate.report import Result
 from guqin_kg.validate.shacl import validate_with_pyshacl
@@ -111,9 +111,9 @@ def test_pyshacl_says_the_same_on_the_examples_of_a_shape(name: str, base: ox.St
     for path in (p for p in EXAMPLES if p.parent.name == name):
         new = [ox.Quad(t.subject, t.predicate, t.object) for t in triples_of(path)]
         inverses = _inverses(base)
-        touched = _touched(base, _subjects(new, inverses, base))
+        touched = _touched(base, _subjects(new, inverses, base), inverses)
         assert touched is not None
-        piece = _slice(base, new, touched, inverses)
+        piece = _slice(base, new, touched, inverses, _inverse_paths(released_shapes()))
         piece.extend(base.quads_for_pattern(ox.NamedNode("https://w3id.org/guqin/resource/tone-fan"), None, None))
         slow = validate_with_pyshacl(piece, only=[shape], focus=touched)
         fast = validate_store(piece, focus=touched)
