@@ -66,7 +66,7 @@ def test_a_statement_of_the_release_survives_its_removal_from_the_workspace(ws: 
 _STATEMENTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 2)), max_size=4)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=st.lists(st.tuples(st.sampled_from(FILES), st.none() | _STATEMENTS), min_size=1, max_size=5))
 def test_edits_end_like_a_build_from_nothing(
     edits: list[tuple[str, list[tuple[int, int, int]] | None]], ws: Workspace, head: str
