@@ -40,7 +40,7 @@ def per_notation(generation: Any, turns: Any, library: Any, notations: list[str]
 
     started = time.perf_counter()
     for notation in notations:
-        for template in turns.templates:
+        for template in (group[0] for group in turns.places):
             view = View(view_of(template), library)
             rows = ask(view.specs[0], "notation", notation)
             for (column, _), spec in zip(view.key.lookups, view.specs[1:], strict=True):

@@ -20,7 +20,7 @@ from guqin_kg.graph.journal import write_file
 
 SPLITS = ("train", "val")
 STATE = ".state.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,27 +60,53 @@ class _UnplannableError(Exception):
     pass
 
 
+@dataclass(frozen=True)
+class _Arm:
+    """One way in which a part can have answers: patterns that then hold, and groups that may hold (OPTIONAL)."""
+
+    must: tuple[Pattern, ...] = ()
+    maybe: tuple[tuple[Pattern, ...], ...] = ()
+
+    def __and__(self, other: _Arm) -> _Arm:
+        return _Arm(self.must + other.must, self.maybe + other.maybe)
+
+
 @dataclass
 class _Part:
-    must: list[Pattern] = field(default_factory=list)
-    changes: list[tuple[Pattern, list[Pattern]]] = field(default_factory=list)
+    """A part of a query: the ways in which it has answers, and its patterns, each with an arm that holds beside it."""
 
-    def beside(self, must: list[Pattern]) -> list[tuple[Pattern, list[Pattern]]]:
-        return [(pattern, context + must) for pattern, context in self.changes]
+    arms: list[_Arm] = field(default_factory=lambda: [_Arm()])
+    changes: list[tuple[Pattern, _Arm]] = field(default_factory=list)
+
+    def beside(self, arms: list[_Arm]) -> list[tuple[Pattern, _Arm]]:
+        return [(pattern, context & arm) for pattern, context in self.changes for arm in arms]
 
 
 def reach_of(view: View) -> Reach:
     """The plans of ``view``: its query, and each lookup joined to the column it explains."""
     try:
         main = _planned(view.specs[0], "")
-        out = [Plan(p, tuple(c)) for p, c in main.changes]
+        out = [Plan(pattern, arm.must) for pattern, arm in main.changes]
         for (column, _), spec in zip(view.key.lookups, view.specs[1:], strict=True):
             part = _planned(spec, f"{column}/", {KEY: column})
-            out += [Plan(p, tuple(c)) for p, c in part.beside(main.must)]
+            beside = [_Arm(must) for arm in main.arms for must in _binding(arm, column)]
+            out += [Plan(pattern, arm.must) for pattern, arm in part.beside(beside)]
     except _UnplannableError:
         return Reach(everything=True)
     unique = {(p.pattern, p.context): p for p in out}
     return Reach(list(unique.values()))
+
+
+def _binding(arm: _Arm, column: str) -> list[tuple[Pattern, ...]]:
+    """Patterns that hold in rows of ``arm`` in which ``column`` is bound: a lookup has nothing to say about others."""
+    if _names(arm.must, column):
+        return [arm.must]
+    groups = [arm.must + group for group in arm.maybe if _names(group, column)]
+    return groups or [arm.must]
+
+
+def _names(patterns: tuple[Pattern, ...], variable: str) -> bool:
+    return any(node == ("var", variable) for s, _, o in patterns for node in (s, o))
 
 
 def _planned(spec: QuerySpec, prefix: str, same: dict[str, str] | None = None) -> _Part:
@@ -117,31 +143,33 @@ class _Walk:
         must: list[Pattern] = []
         for s, p, o in node.triples:
             must += self._triple(self._node(s), p, self._node(o))
-        return _Part(must, [(c, [m for m in must if m is not c]) for c in must])
+        return _Part([_Arm(tuple(must))], [(c, _Arm(tuple(m for m in must if m is not c))) for c in must])
 
     def _join(self, node: Any) -> _Part:
         a, b = self.part(node.p1), self.part(node.p2)
-        return _Part(a.must + b.must, a.beside(b.must) + b.beside(a.must))
+        return _Part([x & y for x in a.arms for y in b.arms], a.beside(b.arms) + b.beside(a.arms))
 
     def _leftjoin(self, node: Any) -> _Part:
         a, b = self.part(node.p1), self.part(node.p2)
+        optional = _Arm((), tuple(arm.must for arm in b.arms))
         inner = self._tests(node.expr)
-        return _Part(a.must, a.changes + b.beside(a.must) + inner.beside(a.must))
+        return _Part([arm & optional for arm in a.arms], a.changes + b.beside(a.arms) + inner.beside(a.arms))
 
     def _union(self, node: Any) -> _Part:
-        return _Part([], self.part(node.p1).changes + self.part(node.p2).changes)
+        a, b = self.part(node.p1), self.part(node.p2)
+        return _Part(a.arms + b.arms, a.changes + b.changes)
 
     def _minus(self, node: Any) -> _Part:
         a, b = self.part(node.p1), self.part(node.p2)
-        return _Part(a.must, a.changes + b.beside(a.must))
+        return _Part(a.arms, a.changes + b.beside(a.arms))
 
     def _filter(self, node: Any) -> _Part:
         a = self.part(node.p)
-        return _Part(a.must, a.changes + self._tests(node.expr).beside(a.must))
+        return _Part(a.arms, a.changes + self._tests(node.expr).beside(a.arms))
 
     def _extend(self, node: Any) -> _Part:
         a = self.part(node.p)
-        return _Part(a.must, a.changes + self._tests(node.expr).beside(a.must))
+        return _Part(a.arms, a.changes + self._tests(node.expr).beside(a.arms))
 
     def _project(self, node: Any) -> _Part:
         inside = _Walk(f"{self.prefix}{self.fresh}/", {str(v): self._name(str(v)) for v in node.PV})
