@@ -112,7 +112,7 @@ def _explain_iri(
             return found
     raise NotFoundError(
         f"the graph holds no notation with the IRI {iri}",
-        hint="a reading is explained too: guqin explain 大九勾四",
+        hint="a reading is explained too: guqin explain READING",
     )
 
 

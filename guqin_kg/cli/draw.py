@@ -47,7 +47,7 @@ def draw(
     style_named(style).font()
     check_size(size)
     if not readings and not sheet:
-        raise UsageError("no reading given", hint="guqin draw 大九勾四 --out glyphs")
+        raise UsageError("no reading given", hint="guqin draw READING --out glyphs")
     engine = Engine(_grammar(workspace))
     if sheet:
         _sheet(sheet, out, style, beside, engine)

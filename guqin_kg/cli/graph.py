@@ -87,7 +87,7 @@ def add(readings: tuple[str, ...], source_file: Path | None, dry_run: bool, fmt:
     from guqin_kg.graph.workspace import find_workspace
 
     if bool(readings) == bool(source_file):
-        raise UsageError("give readings or --from FILE.ttl", hint="guqin add 大九勾四")
+        raise UsageError("give readings or --from FILE.ttl", hint="guqin add READING")
     ws = find_workspace(workspace)
     report = (
         add_file(ws, source_file, dry_run=dry_run, say=talk)

@@ -97,7 +97,7 @@ def _given(params: tuple[str, ...]) -> dict[str, Any]:
     for item in params:
         key, sign, value = item.partition("=")
         if not sign or not key:
-            raise UsageError(f"-p takes NAME=VALUE, not {item!r}", hint="for example -p notation=大九勾四")
+            raise UsageError(f"-p takes NAME=VALUE, not {item!r}", hint="for example -p notation=READING")
         if key in out:
             out[key] = [*(out[key] if isinstance(out[key], list) else [out[key]]), value]
         else:
