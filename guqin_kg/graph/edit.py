@@ -265,8 +265,7 @@ def _refuse_comments(ws: Workspace, path: Path, mine: list[Triple]) -> None:
 def _grammar(ws: Workspace, *extra: Path) -> Grammar:
     from guqin_kg.notation.grammar import grammar_of
 
-    own = [p for p in ws.graph_files() if p.suffix == ".ttl"]
-    return grammar_of(load_inventory([*own, *extra], base=ws.ontology_files()))
+    return grammar_of(load_inventory(extra, base=ws.sign_files()))
 
 
 def _triple(subject: str, predicate: str, target: NamedNode | str) -> Triple:

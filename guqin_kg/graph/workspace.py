@@ -152,6 +152,13 @@ class Workspace:
         files = [p for p in root.rglob("*.ttl") if p.relative_to(root).parts[0] not in skip]
         return sorted(files, key=lambda p: p.relative_to(root).as_posix())
 
+    def sign_files(self) -> list[Path]:
+        """The Turtle files that may speak of signs, rules or traditions: the ontology without its compound
+        notations, and the user's own without those that `guqin add` and `import` keep (unless signs were written there).
+        """
+        released = [p for p in self.ontology_files() if p.parent.name != "curated"]
+        return released + [p for p in self.graph_files() if p.suffix == ".ttl" and _may_state_signs(p)]
+
     @property
     def max_bytes(self) -> int:
         """Size limit of RDF files, in bytes."""
@@ -163,6 +170,18 @@ class Workspace:
             return path.resolve().relative_to(self.root.resolve()).as_posix()
         except ValueError:
             return str(path)
+
+
+_KEPT = (b"# Notations added with `guqin add`", b"# Imported with `guqin import`", b"# What was done to this graph")
+_SIGNS = re.compile(
+    rb"grammarRole|alias|pattern|(?<!Hand)BasicNotation|sameTechniqueAs|hasStep|HuiNumber|FenNumber|PositionSign"
+    rb"|Tradition\b|OutsideConvention|writtenForm|OpenString"
+)
+
+
+def _may_state_signs(path: Path) -> bool:
+    data = path.read_bytes()
+    return not data.startswith(_KEPT) or _SIGNS.search(data) is not None
 
 
 def init_workspace(root: Path, *, lexicon: str = "none") -> Workspace:

@@ -183,8 +183,7 @@ def workspace_inventory(ws: Workspace) -> Inventory:
     """The base notations of the ontology and of the workspace's own Turtle files."""
     from guqin_kg.inventory import load_inventory
 
-    extra = [p for p in ws.graph_files() if p.suffix == ".ttl"]
-    return load_inventory(extra, base=ws.ontology_files())
+    return load_inventory(base=ws.sign_files())
 
 
 def open_graph(
