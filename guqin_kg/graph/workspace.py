@@ -154,7 +154,7 @@ class Workspace:
 
     def sign_files(self) -> list[Path]:
         """The Turtle files that may speak of signs, rules or traditions: the ontology without its compound
-        notations, and the user's own without those that `guqin add` and `import` keep (unless signs were written there).
+        notations, and the user's own without those that `guqin add` and `import` keep (unless signs stand there).
         """
         released = [p for p in self.ontology_files() if p.parent.name != "curated"]
         return released + [p for p in self.graph_files() if p.suffix == ".ttl" and _may_state_signs(p)]
