@@ -56,14 +56,16 @@ def test_a_fact_two_steps_away_is_tracked(workspace: Any, run: Callable[..., Any
     run(which="twenty-two")
     (workspace.graph / "edit.ttl").write_text(
         "@prefix gq: <https://w3id.org/guqin/ontology#> .\n@prefix gqr: <https://w3id.org/guqin/resource/> .\n"
-        'gqr:rhc-lun gq:alias "轮指法" .\n',
+        "@prefix dct: <http://purl.org/dc/terms/> .\n@prefix skos: <http://www.w3.org/2004/02/skos/core#> .\n"
+        'gqr:annotation-mine a gq:Annotation ; gq:annotates gqr:rhc-lun ; skos:definition "又一说。"@zh ;\n'
+        "  dct:source gqr:source-jrb .\n",
         encoding="utf-8",
     )
     status = run(which="twenty-two", dry_run=True)
     report = run(which="twenty-two")
     assert status.rewritten == report.rewritten > 0
     assert report.unchanged > report.rewritten
-    assert {r["because"] for r in report.to_json()["reasons"]} == {"https://w3id.org/guqin/resource/rhc-lun"}
+    assert {r["because"] for r in report.to_json()["reasons"]} == {"https://w3id.org/guqin/resource/annotation-mine"}
     assert read(workspace) == fresh(workspace, run, which="twenty-two")
 
 
