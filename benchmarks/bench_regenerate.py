@@ -2,7 +2,7 @@
 
     python benchmarks/bench_regenerate.py --workspace DIR [--notations 2000] [--sample 2]
 
-Prints seconds of CPU per notation of both, and their ratio.  The batched side reads the embedded store of the workspace;
+Prints seconds of CPU per notation of both, and their ratio.  The batched side reads the embedded store of the store;
 the other side answers the same queries, one notation (and one key) at a time, on an rdflib graph in memory that holds
 only the statements outside the lexicon, which favours it.
 """
