@@ -118,8 +118,22 @@ def ask(
 
         answer.text = complete(llm, question, [s.text for s in statements], lang, model)
         known = question + "".join(s.text for s in statements)
-        answer.unsupported = sorted({f.text for f in finder.find(answer.text) if f.text not in known})
+        answer.unsupported = [word for word in _words(session, finder.find(answer.text)) if word not in known]
     return answer
+
+
+def _words(session: GraphSession, found: list[Found]) -> list[str]:
+    """The words of what was found, notations taken apart, sorted."""
+    from guqin_kg.notation.components import component_names
+    from guqin_kg.notation.parse import parse
+
+    words: set[str] = set()
+    for item in found:
+        if item.kind == "notation":
+            words.update(component_names(parse(item.text, session.grammar), session.grammar))
+        else:
+            words.add(item.text)
+    return sorted(words)
 
 
 def _look(session: GraphSession, image: Path, adapter: str | None) -> dict[str, Any]:

@@ -99,7 +99,17 @@ class Finder:
 
     @cached_property
     def _signs(self) -> frozenset[str]:
-        return frozenset("".join(word for word in self._bases if not word.isascii()))
+        return frozenset(c for word in self._bases if not word.isascii() for c in word if not c.isspace())
+
+    @cached_property
+    def _ordinary(self) -> frozenset[str]:
+        """Signs that declared questions use as words of the language: in a question they name nothing."""
+        from guqin_kg.dialogue.regenerate import template_folders
+        from guqin_kg.dialogue.templates import load_templates
+
+        templates = load_templates(template_folders(self.session.workspace), self.lang)
+        asked = [re.sub(r"{[{%].*?[%}]}", "", phrase.source) for t in templates for phrase in t.questions]
+        return frozenset("".join(asked))
 
     def find(self, question: str) -> list[Found]:
         """What ``question`` names, in its order: readings first looked for, then longer names, then single words."""
@@ -168,7 +178,7 @@ class Finder:
         """Single signs of techniques, when nothing longer was found."""
         for at, sign in enumerate(question):
             bases = [b for b in self._bases.get(sign, ()) if b.roles & _TECHNIQUES]
-            if bases and not taken[at]:
+            if bases and not taken[at] and sign not in self._ordinary:
                 take(at, at + 1, [Found(sign, "base", b.iri, b.number) for b in bases])
 
 

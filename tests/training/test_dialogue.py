@@ -22,7 +22,7 @@ from training.dialogue.grade import Grader, Question  # noqa: E402
 from training.dialogue.pictures import Pictures, blank, from_file  # noqa: E402
 from training.dialogue.records import Conversation, Turn  # noqa: E402
 from training.dialogue.tokenizer import END, alphabet  # noqa: E402
-from training.recipes.dialogue import dialogue, measure  # noqa: E402
+from training.recipes.dialogue import dialogue, measure, seen_only  # noqa: E402
 
 pytestmark = pytest.mark.train
 SHAPE = load("tiny").shape
@@ -43,7 +43,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(session: GraphSession, cache: Path) -> dict[str, list[Conversation]]:
-    return records.generate(load("tiny"), session, cache)
+    every = records.generate(load("tiny"), session, cache)
+    seen_only(every, pictures(session, cache))
+    return every
 
 
 @pytest.fixture(scope="module")
@@ -207,8 +209,9 @@ def test_grading_tells_which_fact_is_wrong(session: GraphSession) -> None:
     grader = Grader(session.grammar, "zh")
     turn = Turn("?", "", "dialogue/reading")
     question = Question(Conversation("", "大四擘四", (turn,)), turn, ("whole",))
-    marks = grader.grade(question, "这是减字谱里的“大四按七”。")
-    assert not any(marks.values())  # no reading at all: nothing of it can be believed
+    marks = grader.grade(question, "这是减字谱里的“大四按七”。")  # what the published model said
+    assert marks == {"whole": False, "finger": True, "hui": True, "string": False, "technique": False, "sound": True}
+    assert not any(grader.grade(question, "这是一个汉字。").values())  # no reading: nothing can be believed
     marks = grader.grade(question, "读作“大四挑七”。")
     assert marks == {"whole": False, "finger": True, "hui": True, "string": False, "technique": False, "sound": True}
     assert all(grader.grade(question, "全写读作“大指四徽擘四弦”。").values())
@@ -224,7 +227,9 @@ def test_other_pictures_must_be_refused(session: GraphSession) -> None:
 def test_measuring_asks_held_out_notations_and_a_blank_picture(
     session: GraphSession, trained: Path, found: dict[str, list[Conversation]], cache: Path
 ) -> None:
-    folder = next(cache.glob("dialogues-*"))
+    folder = next(
+        p for p in cache.glob("dialogues-*") if '"set":"twenty-two"' in (p / "train.jsonl").read_text("utf-8")
+    )
     report = measure(str(trained), session, data=folder, notations=1, cache=cache)
     assert report["notations"] == 1
     assert report["facts"]["whole"]["asked"] == 1

@@ -136,8 +136,8 @@ def load(base: str, *, trust_remote_code: bool = False) -> tuple[Any, Any]:
     return model, processor
 
 
-def adapt(model: Any, lora: DialogueLora, base: str) -> Any:
-    """``model`` with adapters on the language part; only they are trained.
+def adapt(model: Any, lora: DialogueLora, base: str, seed: int) -> Any:
+    """``model`` with adapters on the language part, fixed by ``seed``; only they are trained.
 
     Raises:
         DataError: no layer has a name that the configuration's pattern fits.
@@ -149,6 +149,7 @@ def adapt(model: Any, lora: DialogueLora, base: str) -> Any:
     settings = LoraConfig(
         r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=lora.target_modules
     )
+    torch.manual_seed(seed)
     try:
         adapted = get_peft_model(model, settings)
     except ValueError as error:

@@ -71,7 +71,7 @@ def dialogue(
     if config.base:
         model, processor = vlm.load(config.base, trust_remote_code=trust_remote_code)
         if config.lora is not None and not hasattr(model, "peft_config"):
-            model = vlm.adapt(model, config.lora, vlm.place_of(config.base))
+            model = vlm.adapt(model, config.lora, vlm.place_of(config.base), config.seed)
     else:
         texts = [t.question + t.answer for part in found.values() for c in part for t in c.turns]
         from training.dialogue.grade import other_words

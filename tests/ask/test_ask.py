@@ -1,0 +1,163 @@
+"""Questions in words: what is found, what the answer rests on, language models at the other end of a wire."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from guqin_kg.ask import ask
+from guqin_kg.ask.finding import Finder, language
+from guqin_kg.ask.llm import prompt
+from guqin_kg.cli import cli
+from guqin_kg.errors import DataError, NotFoundError, UsageError
+from guqin_kg.graph.workspace import init_workspace
+from guqin_kg.query.session import GraphSession, open_graph
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> GraphSession:
+    return open_graph(init_workspace(tmp_path_factory.mktemp("ask") / "ws"))
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("大九勾四用哪个手指？", ["大指", "中指"]),
+        ("大九勾四怎么弹？", ["九徽", "四弦"]),
+        ("散勾三是什么音？", ["散音"]),
+        ("撮大七七散四怎么弹？", ["七弦", "四弦"]),
+        ("勾和挑有什么不同？", ["中指", "食指"]),
+        ("轮由哪些指法组成？", ["摘", "剔", "挑"]),
+        ("什么是散音？", ["空弦"]),
+        ("What does gou mean?", ["middle finger"]),
+        ("How is 大九勾四 played?", ["left thumb", "hui 9"]),
+    ],
+)
+def test_answers_come_from_the_graph(session: GraphSession, question: str, words: list[str]) -> None:
+    found = ask(session, question)
+    for word in words:
+        assert word in found.text
+    assert found.statements
+    assert all(s.sources and (s.query or s.template or s.sources) for s in found.statements)
+
+
+def test_notations_that_the_store_does_not_hold_are_answered_too(session: GraphSession) -> None:
+    found = ask(session, "名七六勾五的徽位在哪里？")
+    assert "七徽六分" in found.text
+
+
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("大九勾四和名十勾四有何不同", ["大九勾四", "名十勾四"]),
+        ("“四”是什么？", ["四"]),
+        ("蕤宾调怎么定弦", ["蕤宾调", "定弦"]),
+        ("这里的勾怎么弹", ["勾"]),
+        ("今天天气如何", []),
+    ],
+)
+def test_what_a_question_names_is_found(session: GraphSession, question: str, names: list[str]) -> None:
+    found = [f.text for f in Finder(session, "zh").find(question)]
+    assert list(dict.fromkeys(found)) == names
+
+
+def test_the_language_is_that_of_the_question() -> None:
+    assert language("大九勾四怎么弹？") == "zh"
+    assert language("How is 大九勾四 played?") == "en"
+    assert language("What does “勾” mean?") == "en"
+
+
+def test_unknown_things_and_empty_questions_are_said_plainly(session: GraphSession) -> None:
+    with pytest.raises(NotFoundError, match="nothing"):
+        ask(session, "今天天气如何")
+    with pytest.raises(UsageError):
+        ask(session, "  ")
+    with pytest.raises(UsageError):
+        ask(session, "勾" * 2000)
+    with pytest.raises(UsageError, match="neither"):
+        ask(session, "勾是什么", llm="nowhere")
+    with pytest.raises(DataError, match="cannot reach"):
+        ask(session, "勾是什么", llm="http://127.0.0.1:9/v1")
+
+
+class _Model(BaseHTTPRequestHandler):
+    said: list[Any] = []  # noqa: RUF012 — what was asked of the server
+
+    def _send(self, data: object) -> None:
+        body = json.dumps(data).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        self._send({"data": [{"id": "small"}]})
+
+    def do_POST(self) -> None:
+        _Model.said.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self._send({"choices": [{"message": {"content": "右手中指勾四弦 [1]。也可以用“擘”。"}}]})
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), _Model)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+
+
+@pytest.mark.network_loopback
+def test_a_language_model_gets_the_statements_and_is_checked(session: GraphSession, endpoint: str) -> None:
+    found = ask(session, "大九勾四用哪个手指？", llm=endpoint)
+    assert found.text.startswith("右手中指")
+    assert found.unsupported == ["擘"]
+    asked = _Model.said[-1]
+    assert asked["model"] == "small"
+    assert f"[1] {found.statements[0].text}" in asked["messages"][0]["content"]
+
+
+def test_the_prompt_keeps_braces_of_the_question() -> None:
+    assert "{statements} 50%" in prompt("{statements} 50%", ["a"], "zh")
+    assert "[2] b" in prompt("?", ["a", "b"], "en")
+
+
+def test_a_picture_is_read_first(session: GraphSession, tmp_path: Path) -> None:
+    from PIL import Image
+
+    from guqin_kg.draw import draw_spec, sample_spec
+    from guqin_kg.notation.parse import parse
+
+    spec = sample_spec(parse("大九勾四", session.grammar), "clean", 1, size=128, frame="square")
+    Image.fromarray(draw_spec(spec).pixels).save(tmp_path / "glyph.png")
+    found = ask(session, "这个字怎么弹？", image=tmp_path / "glyph.png")
+    assert found.image is not None
+    assert found.image["reading"] == found.found[0].text
+    assert found.statements
+    Image.new("L", (80, 80), 255).save(tmp_path / "empty.png")
+    with pytest.raises(NotFoundError, match="not recognised"):
+        ask(session, "这个字怎么弹？", image=tmp_path / "empty.png")
+    (tmp_path / "bad.png").write_bytes(b"nothing")
+    with pytest.raises(DataError, match="picture"):
+        ask(session, "这个字怎么弹？", image=tmp_path / "bad.png")
+
+
+def test_the_command_prints_answer_and_grounds(session: GraphSession) -> None:
+    where = ["--workspace", str(session.workspace.root)]
+    made = CliRunner().invoke(cli, ["ask", "大九勾四用哪个手指？", "--format", "json", *where])
+    assert made.exit_code == 0, made.output
+    found = json.loads(made.stdout)
+    assert "中指" in found["answer"]
+    assert found["statements"][0]["template"]
+    assert found["statements"][0]["sources"]
+    made = CliRunner().invoke(cli, ["ask", "大九勾四用哪个手指？", *where])
+    assert "[1]" in made.stdout
