@@ -22,6 +22,7 @@ def test_names_with_and_without_index(ws: Workspace, tmp_path: Path) -> None:
     report = run_import(ws, "names", path)
     assert (report.rows, report.imported, report.notations, report.new) == (4, 3, 2, 2)
     assert [(p["row"], p["text"]) for p in report.problems] == [(5, "大九勾八")]
+    assert (ws.graph / "provenance.ttl").read_text(encoding="utf-8").count("gqr:n-") == 2
     again = run_import(ws, "names", path)
     assert (again.new, again.files) == (0, [])
 

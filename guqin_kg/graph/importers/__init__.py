@@ -92,8 +92,7 @@ def run_import(
             changes = _validated(job, format_, path)
         edit = _as_edit(report)
         label = (f"导入 {path.name}（{report.imported} 条）", f"import {path.name} ({report.imported} rows)")
-        generated = [r["iri"] for r in edit.notations]
-        finish(ws, changes, edit, label, generated=generated, source=report.source, say=say)
+        finish(ws, changes, edit, label, generated=report.made, source=report.source, say=say)
         report.files, report.added, report.content = edit.files, edit.added, edit.content
         return report
 
@@ -158,6 +157,7 @@ def _validated(job: _Job, format_: str, path: Path) -> dict[Path, bytes | None]:
     report.warnings = sum(1 for r in found.results if r.severity == "warning")
     report.imported = sum(len(rows) for rows in job.rows_of.values())
     report.notations, report.new = len(job.rows_of), len(new)
+    report.made = sorted(new)
     report.images = sum(1 for rows in job.rows_of.values() for row in rows if row.file)
     empty = sum(1 for p in report.problems if p["code"] == "no-reading")
     if empty:

@@ -17,6 +17,7 @@ class ImportReport:
         imported: rows that went in (also where the notation was there already).
         notations: distinct notations they name; ``new`` of them were not in the graph.
         problems: one entry a row left out: ``row`` (1-based line), ``text``, ``code``, ``message``.
+        made: IRIs of the notations that were not in the graph.
         notes: what a reader should know (how many rows carried no reading, …).
     """
 
@@ -31,6 +32,7 @@ class ImportReport:
     dry_run: bool = False
     problems: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
     warnings: int = 0
     files: list[str] = field(default_factory=list)
     added: int = 0

@@ -64,7 +64,8 @@ def import_ttl(
     report.imported = len(left)
     report.warnings = sum(1 for r in found.results if r.severity == "warning")
     report.notations = sum(1 for t in kept if t.predicate.value == GQ + "notationName")
-    report.new = sum(1 for s in left if not stated(generation, str(s)))
+    report.made = sorted(str(s) for s in left if s and not stated(generation, s))
+    report.new = len(report.made)
     if renamed:
         report.notes.append(
             f"{len(renamed)} notations got the IRI of their structure; the old one is kept as dc:identifier"
