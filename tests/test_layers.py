@@ -44,6 +44,10 @@ RANKS = {
 }
 
 
+# one module of a stage may stand higher than its folder: it joins the shapes with the store for the command
+HIGHER = {"validate/run.py": 7}
+
+
 def modules() -> list[Path]:
     found = sorted((REPO / "guqin_kg").rglob("*.py"))
     assert len(found) > 20
@@ -72,12 +76,13 @@ def test_imports_point_one_way() -> None:
     for path in modules():
         here = stage(path)
         assert here in RANKS, f"{path} belongs to no stage: add it to RANKS"
+        at = path.relative_to(REPO / "guqin_kg").as_posix()
         for name in imported(ast.parse(path.read_text("utf-8"))):
             if name.startswith("training") and here not in ("cli", "demo"):
                 wrong.append(f"{path.relative_to(REPO)} imports {name}")
             if name.startswith("guqin_kg."):
                 there = name.split(".")[1]
-                if there in RANKS and RANKS[there] > RANKS[here]:
+                if there in RANKS and RANKS[there] > HIGHER.get(at, RANKS[here]):
                     wrong.append(f"{path.relative_to(REPO)} imports {name}")
     assert not wrong, "\n".join(wrong)
 
