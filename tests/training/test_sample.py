@@ -7,7 +7,6 @@ import pytest
 
 from guqin_kg.notation.grammar import default_grammar
 from guqin_kg.notation.parse import parse
-from guqin_kg.recognise.vocabulary import Vocabulary
 from guqin_kg.recognise.words import Words
 
 
@@ -40,8 +39,8 @@ def test_samples_are_well_formed(words, vocabulary):
 
 @pytest.mark.parametrize(
     "reading",
-    ["大九勾四", "名十一注勾三", "撮大七七散四", "散挑七", "勾", "四", "上七九", "大七八对起", "中外打一", "勾间勾三", "泛起"],
-)  # fmt: skip
+    "大九勾四 名十一注勾三 撮大七七散四 散挑七 勾 四 上七九 大七八对起 中外打一 勾间勾三 泛起".split(),
+)
 def test_words_there_and_back(words, vocabulary, reading):
     bases = words.encode(reading)
     found = words.decode(bases)

@@ -50,8 +50,8 @@ def fit_other_bias(found: list[list[Hypothesis]], truths: list[tuple[int, ...]])
     if not lead[True] or not lead[False]:
         return 0.0
     options = np.linspace(-6, 6, 121)
-    jianzi, others = np.array(lead[False]), np.array(lead[True])
-    gap = [abs(float((jianzi < b).mean()) - float((others >= b).mean())) for b in options]
+    real, others = np.array(lead[False]), np.array(lead[True])
+    gap = [abs(float((real < b).mean()) - float((others >= b).mean())) for b in options]
     return round(float(options[int(np.argmin(gap))]), 2)
 
 
