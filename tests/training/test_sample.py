@@ -39,8 +39,10 @@ def test_samples_are_well_formed(words, vocabulary):
 
 @pytest.mark.parametrize(
     "reading",
-    ["大九勾四", "名十一注勾三", "撮大七七散四", "散挑七", "勾", "四", "上七九"]
-    + ["大七八对起", "中外打一", "勾间勾三", "泛起"],
+    [
+        *("大九勾四", "名十一注勾三", "撮大七七散四", "散挑七", "勾", "四", "上七九"),
+        *("大七八对起", "中外打一", "勾间勾三", "泛起"),
+    ],
 )
 def test_words_there_and_back(words, vocabulary, reading):
     bases = words.encode(reading)
