@@ -150,8 +150,13 @@ class KnowledgeGraph:
         images: bool = True,
         dry_run: bool = False,
     ) -> dict[str, Any]:
-        """Write the dialogues that are missing or stale; the report is the contract's object."""
-        from guqin_kg.dialogue.regenerate import regenerate
+        """Write the dialogues (and, with ``images``, the drawings) that are missing or stale.
+
+        Returns:
+            The contract's report, with ``drawings`` counts where pictures were brought up to date.
+        """
+        from guqin_kg.dialogue.drawings import update_drawings
+        from guqin_kg.dialogue.regenerate import library_of, regenerate, scope_notations
 
         report = regenerate(
             self.workspace,
@@ -164,7 +169,11 @@ class KnowledgeGraph:
             images=images,
             dry_run=dry_run,
         )
-        return report.to_json()
+        found = report.to_json()
+        if images and scope == "curated" and not dry_run:
+            notations = scope_notations(self.session.generation, library_of(self.workspace), scope)
+            found["drawings"] = update_drawings(self.workspace, Path(out) if out else self.workspace.out, notations)
+        return found
 
     # -- editing -------------------------------------------------------------------------------------------------
 

@@ -159,7 +159,9 @@ def _tell(report: Any) -> None:
 @click.option(
     "--format",
     "fmt",
-    type=click.Choice(["messages", "minicpm-v", "llama-factory", "ms-swift", "parquet", "coco", "yolo", "webdataset"]),
+    type=click.Choice(
+        ["messages", "minicpm-v", "llama-factory", "ms-swift", "parquet", "coco", "yolo", "jsonl", "webdataset"]
+    ),
     default="messages",
     show_default=True,
     help="The trainer's form.",
@@ -177,7 +179,7 @@ def _tell(report: Any) -> None:
 @click.option(
     "--images",
     type=click.Path(path_type=Path, file_okay=False),
-    help="For coco, yolo and webdataset: a finished data set of `guqin dataset` (default: a small one is drawn).",
+    help="For coco, yolo, jsonl, webdataset: a finished data set of `guqin dataset` (default: a small one is drawn).",
 )
 @workspace_option()
 def export(
@@ -202,7 +204,7 @@ def export(
     from guqin_kg.graph.workspace import find_workspace
 
     ws = find_workspace(workspace)
-    if fmt in ("coco", "yolo", "webdataset"):
+    if fmt in ("coco", "yolo", "jsonl", "webdataset"):
         from guqin_kg.cli.dataset import own_turtle
         from guqin_kg.cli.notation import _grammar
         from guqin_kg.dataset.exports import export_workspace
