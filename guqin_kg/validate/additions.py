@@ -3,7 +3,8 @@
 The slice holds the new statements, the nodes that refer to them, everything these nodes look at within a few steps,
 the class hierarchy, other nodes that share a value by which a shape compares nodes across the graph
 (``gqs:comparesBy``), and nodes a shape's query names (``gqs:looksAt``). The rows are those a run over the whole graph
-would give for the touched nodes; a test compares.
+would give for the touched nodes; a test compares. Literals are not looked at as focus nodes: the node that holds a
+literal where a resource belongs breaks its own shape.
 """
 
 from __future__ import annotations
