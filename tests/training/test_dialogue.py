@@ -18,6 +18,7 @@ from guqin_kg.query.session import GraphSession, open_graph  # noqa: E402
 from training.dialogue import loop, records, run, vlm  # noqa: E402
 from training.dialogue.config import CONFIGS, DialogueTraining, load, names  # noqa: E402
 from training.dialogue.encode import IGNORED, Encoder, answers  # noqa: E402
+from training.dialogue.evaluate import evaluate  # noqa: E402
 from training.dialogue.grade import Grader, Question  # noqa: E402
 from training.dialogue.pictures import Pictures, blank, from_file  # noqa: E402
 from training.dialogue.records import Conversation, Turn  # noqa: E402
@@ -274,3 +275,26 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
     parameter = torch.nn.Parameter(torch.zeros(1))
     with pytest.raises(DataError, match="not a number"):
         loop.fit("x", {"p": parameter}, lambda _: parameter.sum() / 0, loop.Plan(1, 0.1, 1), tmp_path, quiet=True)
+
+
+@pytest.mark.slow
+def test_a_small_model_learns_to_read_pictures_and_not_to_guess(
+    found: dict[str, list[Conversation]], session: GraphSession, cache: Path, tmp_path: Path
+) -> None:
+    wider = {"patch": 8, "vision_hidden": 64, "vision_feed_forward": 128, "text_hidden": 64, "text_feed_forward": 128}
+    config = load(
+        "tiny", steps=150, batch=8, learning_rate=3e-3, readings_first=150, log_every=50, warmup=5, turns_each=1,
+        shape={**SHAPE.model_dump(), **wider, "text_layers": 2}, reading_templates=["dialogue/reading"],
+        vision={"steps": 60, "batch": 16, "learning_rate": 2e-3},
+    )  # fmt: skip
+    some, drawn = found["train"][:8], pictures(session, cache)
+    texts = [t.question + t.answer for c in some for t in c.turns]
+    model, processor = vlm.build(config.shape, alphabet(texts, session.inventory), 1)
+    encoder = Encoder(processor)
+    assert config.vision is not None
+    first = run.train_vision(model, encoder, config, config.vision, some, some, drawn, tmp_path, True)
+    assert first["held_out_glyphs_all_parts_right"] >= 0.75
+    run.train_dialogue(model, encoder, config, run.Sampler(config, some, drawn), tmp_path, True)
+    report = evaluate(model, encoder, Grader(session.grammar, "zh", some), some, drawn, tokens=40)
+    assert report["facts"]["whole"]["share"] >= 0.75
+    assert report["blank_picture"]["whole"]["share"] <= 0.25
