@@ -260,6 +260,7 @@ def _load(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, averag
             rows.setdefault(int(at), {})[key] = tensor
         state["state"] = rows
         optimiser.load_state_dict(state)
+        _lay_out(optimiser)
         saved = json.loads((path / "run.json").read_text("utf-8"))
         run.step, run.elapsed = saved["step"], saved["elapsed"]
     except (OSError, ValueError, KeyError, RuntimeError) as error:
@@ -268,6 +269,14 @@ def _load(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, averag
             file=path,
             hint="it belongs to another configuration or is damaged; start in a new folder (--out)",
         ) from None
+
+
+def _lay_out(optimiser: torch.optim.Optimizer) -> None:
+    """Give the loaded moments the memory layout of their weights: the fused step reads both as flat memory."""
+    for parameter, row in optimiser.state.items():
+        for name, value in row.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                row[name] = torch.empty_like(parameter).copy_(value)
 
 
 def _say(quiet: bool, text: str) -> None:
