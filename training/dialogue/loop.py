@@ -121,6 +121,10 @@ def fit(
                 )
         if step % plan.checkpoint_every == 0:
             _keep(place, parameters, optimiser, step, time.time() - began)
+    if sums:  # ended by the clock between two rows
+        minutes = round((time.time() - began) / 60, 2)
+        rows.append({"stage": name, "step": step, "loss": round(sum(sums) / len(sums), 5), "minutes": minutes})
+        _log(out, rows[-1])
     if step > began_at:
         _keep(place, parameters, optimiser, step, time.time() - began)
     return rows

@@ -111,7 +111,7 @@ def train_vision(
     def drawn(readings: Sequence[str]) -> Tensor:
         return pixels([pictures.of(reading) for reading in readings])
 
-    figures: dict[str, Any] = {"steps": plan.steps, "loss": rows[-1]["loss"] if rows else None}
+    figures: dict[str, Any] = {"steps": rows[-1]["step"] if rows else None, "loss": rows[-1]["loss"] if rows else None}
     if held:
         figures["held_out_glyphs_all_parts_right"] = round(task.right(drawn, [c.reading for c in held][:500]), 4)
     return figures
