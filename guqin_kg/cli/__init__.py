@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
@@ -97,6 +98,15 @@ def main() -> None:
             f"guqin: {error.strerror or error}"
             + (f": {error.filename}" if error.filename else "")
             + "\n  hint: check that the place exists, is writable and has room",
+            err=True,
+        )
+        sys.exit(1)
+    except Exception as error:
+        if os.environ.get("GUQIN_DEBUG"):
+            raise
+        click.echo(
+            f"guqin: a fault of the program, not of your data: {type(error).__name__}: {error}\n"
+            "  hint: nothing half-written is kept; GUQIN_DEBUG=1 shows where it happened, for a report",
             err=True,
         )
         sys.exit(1)
