@@ -62,7 +62,10 @@ def main() -> None:
         rows.append((f"whole graph, {count:,} notations, fast engine in memory", wall, cpu, len(report.results)))
         if args.pyshacl:
             subjects = sorted(
-                {q.subject.value for q in memory.quads_for_pattern(None, TYPE, ox.NamedNode(GQ + "SimpleNotation"), None)}
+                {
+                    q.subject.value
+                    for q in memory.quads_for_pattern(None, TYPE, ox.NamedNode(GQ + "SimpleNotation"), None)
+                }
             )[:: max(1, count // args.pyshacl)][: args.pyshacl]
             piece = _sample(memory, subjects)
             names = ("Duplicate", "Undescribed", "Undeclared", "Drawable", "BasicNotation", "WrittenForm", "OnePref")
@@ -79,7 +82,7 @@ def main() -> None:
         "| --- | ---: | ---: | ---: |",
         *(f"| {w} | {a:,.2f} | {c:,.2f} | {n} |" for w, a, c, n in rows),
         "",
-        f"Machine: {os.cpu_count()} cores, load {load:.1f} while measuring (read the CPU column; wall time includes waiting).",
+        f"Machine: {os.cpu_count()} cores, load {load:.1f} while measuring (read the CPU column).",
     ]
     text = "\n".join(lines)
     print(text)
