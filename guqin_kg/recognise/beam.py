@@ -15,6 +15,8 @@ from guqin_kg.recognise.automaton import Automaton
 from guqin_kg.recognise.network import Network
 
 _NEVER = np.float32(-1e9)
+_MARGIN = 8.0
+"""Partial readings this much less likely than the best finished one (in nats) are given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,9 @@ def search(
             done = finished[rows[at]]
             done.sort(key=lambda h: -h.score)
             del done[beams:]
-            floor = done[-1].score if len(done) >= beams else (done[0].score - 12.0 if done else -1e8)
+            floor = done[0].score - _MARGIN if done else -1e8
+            if len(done) >= beams:
+                floor = max(floor, done[-1].score)
             alive.append(best[at].max() > max(floor, -1e8))
         go = np.flatnonzero(alive)
         if not len(go) or step == length - 2:
