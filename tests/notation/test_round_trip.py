@@ -47,11 +47,31 @@ def notations(draw: st.DrawFn) -> Notation:
     rule = draw(st.sampled_from(GRAMMAR.rules))
     for _ in range(50):
         text = spell(rule.tree, pick, GRAMMAR)
+        if len(text) > 30:  # written out it would pass the limit on the length of one reading
+            continue
         try:
-            return parse(text, GRAMMAR)
+            found = parse(text, GRAMMAR)
         except ReadingError:
             continue
+        if not unwritable(found):
+            return found
     return parse("大九勾四", GRAMMAR)
+
+
+def unwritable(notation: Notation) -> bool:
+    """Between hui 9 and 10, before a word that begins with a digit: 九十 and 三锁 run together as 十三 (rule A1)."""
+    return any(
+        note.position is not None
+        and note.position.fen == 10
+        and bool(note.techniques)
+        and note.techniques[0][0] in "一二三"
+        for note in (notation, *notation.notes)
+    )
+
+
+def test_what_cannot_be_written_is_refused_and_not_misread() -> None:
+    with pytest.raises(ReadingError):
+        parse("中九十三锁六", GRAMMAR)
 
 
 @settings(max_examples=250, deadline=None)
