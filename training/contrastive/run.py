@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from guqin_kg.errors import DataError, MissingExtraError
+from training import checkpoint
 from training.contrastive import measure
 from training.contrastive.config import ContrastiveTraining
 from training.contrastive.data import Items
@@ -116,7 +117,9 @@ def train(
     optimiser = torch.optim.AdamW(wanted, lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.95))
     per_epoch = max(1, len(items.train) // config.batch)
     steps = config.max_steps or per_epoch * config.epochs
-    step, spent = _resume(out, model, optimiser)
+    place = out / "checkpoint"
+    saved = checkpoint.take(place, optimiser, model=_trained(model)) or {"step": 0, "spent": 0.0}
+    step, spent = int(saved["step"]), float(saved["spent"])
     rows: list[dict[str, Any]] = []
     tell = say or (lambda text: print(text, file=sys.stderr))  # noqa: T201 — progress belongs on standard error
     began = time.time() - spent
@@ -149,9 +152,9 @@ def train(
                     left = (time.time() - began) * (1 - progress) / max(progress, 1e-6) / 60
                     tell(f"step {step}/{steps} loss {row['loss']} about {left:.0f} min left")
         if rank == 0 and (step % config.checkpoint_every == 0):
-            _checkpoint(out, model, optimiser, step, time.time() - began)
+            checkpoint.keep(place, {"step": step, "spent": time.time() - began}, optimiser, model=_trained(model))
     if rank == 0:
-        _checkpoint(out, model, optimiser, step, time.time() - began)
+        checkpoint.keep(place, {"step": step, "spent": time.time() - began}, optimiser, model=_trained(model))
     model.eval()
     return rows
 
@@ -245,52 +248,7 @@ def save(model: nn.Module, out: Path, config: ContrastiveTraining, report: Mappi
     (out / "training.json").write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
-def _checkpoint(out: Path, model: nn.Module, optimiser: torch.optim.Optimizer, step: int, spent: float) -> None:
-    from safetensors.torch import save_file
-
-    part, place = out / "checkpoint.new", out / "checkpoint"
-    part.mkdir(parents=True, exist_ok=True)
-    keep = {n: p.detach().clone().contiguous() for n, p in model.named_parameters() if p.requires_grad}
-    keep |= {f"buffer.{n}": b.clone().contiguous() for n, b in model.named_buffers()}
-    save_file(keep, part / "model.safetensors")
-    state = optimiser.state_dict()["state"]
-    save_file(
-        {f"{i}.{k}": torch.as_tensor(v).clone() for i, row in state.items() for k, v in row.items()},
-        part / "optimiser.safetensors",
-    )
-    (part / "run.json").write_text(json.dumps({"step": step, "spent": spent}), "utf-8")
-    old = out / "checkpoint.old"
-    if place.exists():
-        place.rename(old)
-    part.rename(place)
-    if old.exists():
-        for file in old.iterdir():
-            file.unlink()
-        old.rmdir()
-
-
-def _resume(out: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[int, float]:
-    place = out / "checkpoint"
-    if not (place / "run.json").is_file():
-        return 0, 0.0
-    from safetensors.torch import load_file
-
-    try:
-        weights = load_file(place / "model.safetensors")
-        named = {**dict(model.named_parameters()), **{f"buffer.{n}": b for n, b in model.named_buffers()}}
-        with torch.no_grad():
-            for name, value in weights.items():
-                named[name].copy_(value)
-        rows: dict[int, dict[str, Tensor]] = {}
-        for name, value in load_file(place / "optimiser.safetensors").items():
-            number, key = name.split(".")
-            rows.setdefault(int(number), {})[key] = value
-        state = optimiser.state_dict()
-        state["state"] = rows
-        optimiser.load_state_dict(state)
-        run = json.loads((place / "run.json").read_text("utf-8"))
-        return int(run["step"]), float(run["spent"])
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise DataError(
-            f"cannot go on from this checkpoint: {error}", file=place, hint="start in a new folder (--out)"
-        ) from None
+def _trained(model: nn.Module) -> dict[str, Tensor]:
+    """What a checkpoint keeps: trained weights and buffers."""
+    kept = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    return kept | {f"buffer.{n}": b for n, b in model.named_buffers()}

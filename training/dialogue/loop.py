@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from guqin_kg.errors import DataError, LimitError
+from training import checkpoint
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     wanted = list(parameters.values())
     optimiser = torch.optim.AdamW(wanted, lr=plan.learning_rate, weight_decay=plan.weight_decay, betas=(0.9, 0.95))
-    step, spent = _resume(place, parameters, optimiser)
+    saved = checkpoint.take(place, optimiser, model=parameters) or {"step": 0, "spent": 0.0}
+    step, spent = int(saved["step"]), float(saved["spent"])
     began, began_at = time.time() - spent, step
     rows: list[dict[str, Any]] = []
     sums: list[float] = []
@@ -120,78 +122,16 @@ def fit(
                     f"{name} {step}/{plan.steps} loss {rows[-1]['loss']} about {left:.0f} min left", file=sys.stderr
                 )
         if step % plan.checkpoint_every == 0:
-            _keep(place, parameters, optimiser, step, time.time() - began)
+            checkpoint.keep(place, {"step": step, "spent": time.time() - began}, optimiser, model=parameters)
     if sums:  # ended by the clock between two rows
         minutes = round((time.time() - began) / 60, 2)
         rows.append({"stage": name, "step": step, "loss": round(sum(sums) / len(sums), 5), "minutes": minutes})
         _log(out, rows[-1])
     if step > began_at:
-        _keep(place, parameters, optimiser, step, time.time() - began)
+        checkpoint.keep(place, {"step": step, "spent": time.time() - began}, optimiser, model=parameters)
     return rows
 
 
 def _log(out: Path, row: Mapping[str, Any]) -> None:
     with (out / "log.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
-
-
-def _keep(
-    place: Path, parameters: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer, step: int, spent: float
-) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    part = place.with_suffix(".new")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        part.mkdir(parents=True)
-        save_file({n: p.detach().clone().contiguous() for n, p in parameters.items()}, part / "model.safetensors")
-        state = optimiser.state_dict()["state"]
-        save_file(
-            {f"{i}.{k}": torch.as_tensor(v).clone() for i, row in state.items() for k, v in row.items()},
-            part / "optimiser.safetensors",
-        )
-        (part / "run.json").write_text(json.dumps({"step": step, "spent": spent}), "utf-8")
-        old = place.with_suffix(".old")
-        shutil.rmtree(old, ignore_errors=True)
-        if place.exists():
-            place.rename(old)
-        part.rename(place)
-        shutil.rmtree(old, ignore_errors=True)
-    except (OSError, SafetensorError) as error:
-        raise LimitError(
-            f"cannot write the checkpoint: {error}", code="no-space", file=place,
-            hint="free some space and give the same command again; the last whole checkpoint is kept",
-        ) from None  # fmt: skip
-
-
-def _resume(place: Path, parameters: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer) -> tuple[int, float]:
-    old = place.with_suffix(".old")
-    if not (place / "run.json").is_file():
-        if not (old / "run.json").is_file():
-            return 0, 0.0
-        shutil.rmtree(place, ignore_errors=True)
-        old.rename(place)  # killed between the two renames
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        weights = load_file(place / "model.safetensors")
-        if weights.keys() != parameters.keys():
-            raise KeyError("other weights are trained")
-        with torch.no_grad():
-            for name, value in weights.items():
-                parameters[name].copy_(value)
-        rows: dict[int, dict[str, Tensor]] = {}
-        for name, value in load_file(place / "optimiser.safetensors").items():
-            number, key = name.split(".")
-            rows.setdefault(int(number), {})[key] = value
-        state = optimiser.state_dict()
-        state["state"] = rows
-        optimiser.load_state_dict(state)
-        run = json.loads((place / "run.json").read_text("utf-8"))
-        return int(run["step"]), float(run["spent"])
-    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
-        raise DataError(
-            f"cannot go on from this checkpoint: {error}", file=place, hint="start in a new folder (--out)"
-        ) from None

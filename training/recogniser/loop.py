@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -17,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from guqin_kg.errors import DataError, LimitError
+from guqin_kg.errors import DataError
+from training import checkpoint
 from training.config import RecogniserTraining
 from training.recogniser.augment import augment
 from training.recogniser.shards import Shard
@@ -87,11 +86,18 @@ def train(
     )
     average = {n: p.detach().clone() for n, p in parameters.items()}
     run = Run(out)
-    if resume and (out / "checkpoint").is_dir():
-        _load(out / "checkpoint", model, optimiser, average, run)
+    place = out / "checkpoint"
+    saved = checkpoint.take(place, optimiser, model=_trained(model), average=average) if resume else None
+    if saved is not None:
+        run.step, run.elapsed = saved["step"], saved["elapsed"]
         _say(quiet, f"going on at step {run.step}")
     elif (out / "log.jsonl").exists():
         (out / "log.jsonl").unlink()
+
+    def keep() -> None:
+        about = {"step": run.step, "elapsed": run.elapsed}
+        checkpoint.keep(place, about, optimiser, model=_trained(model), average=average)
+
     started = time.time() - run.elapsed
     sums: dict[str, float] = {}
     seen, spoken, counted = run.step, time.time(), 0
@@ -136,9 +142,9 @@ def train(
             _say(quiet, f"step {run.step} " + " ".join(f"{k} {v}" for k, v in figures.items()))
             spoken = time.time()
         if run.step % config.checkpoint_every == 0:
-            _save(out / "checkpoint", model, optimiser, average, run)
+            keep()
     run.elapsed = time.time() - started
-    _save(out / "checkpoint", model, optimiser, average, run)
+    keep()
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(average[name])
@@ -218,65 +224,9 @@ class _swapped:
         self._exchange()
 
 
-def _save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor], run: Run) -> None:
-    """Write a checkpoint beside the old one, then put it in its place."""
-    part = path.with_name("checkpoint.new")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        part.mkdir(parents=True)
-        keep = {n: p.contiguous() for n, p in model.named_parameters() if p.requires_grad}
-        keep |= {n: b.contiguous() for n, b in model.named_buffers()}
-        save_file({n: t.detach().clone() for n, t in keep.items()}, part / "model.safetensors")
-        save_file({n: t.contiguous().clone() for n, t in average.items()}, part / "average.safetensors")
-        state = optimiser.state_dict()["state"]
-        flat = {f"{i}.{n}": torch.as_tensor(v).contiguous().clone() for i, row in state.items() for n, v in row.items()}
-        save_file(flat, part / "optimiser.safetensors")
-        (part / "run.json").write_text(json.dumps({"step": run.step, "elapsed": run.elapsed}), "utf-8")
-        old = path.with_name("checkpoint.old")
-        shutil.rmtree(old, ignore_errors=True)
-        if path.is_dir():
-            path.rename(old)
-        part.rename(path)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
-        raise LimitError(
-            f"cannot write a checkpoint: {error.strerror}",
-            file=path,
-            hint="free some space and start again: the run goes on from the checkpoint before",
-        ) from None
-
-
-def _load(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor], run: Run) -> None:
-    try:
-        weights = load_file(path / "model.safetensors")
-        model.load_state_dict(weights, strict=False)
-        for name, tensor in load_file(path / "average.safetensors").items():
-            average[name].copy_(tensor)
-        state = optimiser.state_dict()
-        rows: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in load_file(path / "optimiser.safetensors").items():
-            at, key = name.split(".")
-            rows.setdefault(int(at), {})[key] = tensor
-        state["state"] = rows
-        optimiser.load_state_dict(state)
-        _lay_out(optimiser)
-        saved = json.loads((path / "run.json").read_text("utf-8"))
-        run.step, run.elapsed = saved["step"], saved["elapsed"]
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise DataError(
-            f"cannot go on from this checkpoint: {error}",
-            file=path,
-            hint="it belongs to another configuration or is damaged; start in a new folder (--out)",
-        ) from None
-
-
-def _lay_out(optimiser: torch.optim.Optimizer) -> None:
-    """Give the loaded moments the memory layout of their weights: the fused step reads both as flat memory."""
-    for parameter, row in optimiser.state.items():
-        for name, value in row.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                row[name] = torch.empty_like(parameter).copy_(value)
+def _trained(model: nn.Module) -> dict[str, Tensor]:
+    """What a checkpoint keeps of the model: trained weights and buffers."""
+    return {n: p for n, p in model.named_parameters() if p.requires_grad} | dict(model.named_buffers())
 
 
 def _say(quiet: bool, text: str) -> None:
