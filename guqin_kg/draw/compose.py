@@ -2,15 +2,18 @@
 
 A *program* is a tree prepared once for each notation: templates chosen, stroke densities known. Running it with
 random numbers gives boxes; without, the plain proportions. Templates carry two sets of proportions, those of type
-and those of woodblock prints; ``prints`` (0..1) mixes them.
+and those of woodblock prints; ``prints`` (0..1) mixes them. Programs of many notations run together (``placing.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import numpy as np
 
 from guqin_kg.draw.layout import Node
+from guqin_kg.draw.placing import Table, TableMaker, run_tables
 from guqin_kg.errors import DataError
 from guqin_kg.inventory import GQ, Inventory
 
@@ -60,7 +63,7 @@ class Program:
 
     root: Step
     leaves: tuple[Node, ...]
-    numbers: int = field(default=0)
+    table: Table
 
 
 def _box(text: str, iri: str) -> Box:
@@ -151,7 +154,7 @@ class Composer:
         """Prepare ``tree``."""
         leaves: list[Node] = []
         root = self._step(_flatten(tree), leaves)
-        return Program(root, tuple(leaves), numbers=64)
+        return Program(root, tuple(leaves), _table(root, len(leaves)))
 
     def _step(self, node: Node, leaves: list[Node]) -> Step:
         if not node.op:
@@ -189,72 +192,40 @@ class Composer:
         return Step(t, -1, kids, rows, sum(k.columns for k in kids), height, tuple(w / total for w in weight))
 
     def run(
-        self, program: Program, *, prints: float = 0.0, noise: Sequence[float] = (), loose: float = 1.0
-    ) -> list[Box]:
-        """Boxes of the leaves in a square of 0..1.
+        self, programs: Sequence[Program], prints: np.ndarray, loose: np.ndarray, noise: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Boxes ``(leaves of all programs, 4)`` as x0, y0, x1, y1 in a square of 0..1 for each program.
 
         Args:
-            program: from :meth:`program`.
-            prints: 0 = proportions of type, 1 = of woodblock prints.
-            noise: standard normal numbers, used in order; none = plain proportions.
-            loose: multiplies the gaps (below 0 parts overlap).
+            programs: from :meth:`program`.
+            prints: ``(programs,)``, 0 = proportions of type, 1 = of woodblock prints.
+            loose: ``(programs,)``, multiplies the gaps (below 0 parts overlap).
+            noise: ``(programs, NUMBERS)`` standard normal numbers; none = plain proportions.
         """
-        out: list[Box] = [(0.0, 0.0, 1.0, 1.0)] * len(program.leaves)
-        numbers = iter(noise)
+        return run_tables([program.table for program in programs], prints, loose, noise)
 
-        def draw(step: Step, x0: float, y0: float, x1: float, y1: float) -> None:
-            if step.leaf >= 0:
-                out[step.leaf] = (x0, y0, x1, y1)
-                return
-            t = step.template
-            assert t is not None
-            w, h = x1 - x0, y1 - y0
-            spread = t.spread
-            if t.boxes:
-                for kid, a, b in zip(step.kids, t.boxes, t.boxes_in_prints, strict=False):
-                    e0, e1, e2, e3 = (next(numbers, 0.0) * spread for _ in range(4))
-                    draw(
-                        kid,
-                        x0 + w * (a[0] + prints * (b[0] - a[0]) + e0),
-                        y0 + h * (a[1] + prints * (b[1] - a[1]) + e1),
-                        x0 + w * (a[2] + prints * (b[2] - a[2]) + e2),
-                        y0 + h * (a[3] + prints * (b[3] - a[3]) + e3),
-                    )
-                return
-            shares = list(step.shares)
-            if t.first is not None:
-                wanted = t.first + prints * ((t.first_in_prints or t.first) - t.first)
-                shares[0] = 0.65 * wanted + 0.35 * shares[0]
-                rest = sum(shares[1:])
-                shares[1:] = [s * (1 - shares[0]) / rest for s in shares[1:]]
-            shares[0] = min(0.78, max(0.14, shares[0] + next(numbers, 0.0) * spread))
-            total = sum(shares)
-            gap = t.gap * loose + next(numbers, 0.0) * spread * 0.5
-            gap = min(0.1, gap)
-            room = 1 - gap * (len(shares) - 1)
-            upright = t.operator in "⿱⿳"
-            at = 0.0
-            for i, (kid, share) in enumerate(zip(step.kids, shares, strict=True)):
-                size = share / total * room
-                shift = next(numbers, 0.0) * spread * 0.6
-                squeeze = next(numbers, 0.0) * spread * 0.5
-                if upright:
-                    inset = step.inset if i == 0 else 0.0
-                    draw(
-                        kid,
-                        x0 + w * (inset + shift - squeeze), y0 + h * at,
-                        x1 - w * (inset - shift - squeeze), y0 + h * (at + size),
-                    )  # fmt: skip
-                else:
-                    draw(
-                        kid,
-                        x0 + w * at, y0 + h * max(0.0, shift - squeeze),
-                        x0 + w * (at + size), y1 + h * min(0.0, shift + squeeze),
-                    )  # fmt: skip
-                at += size + gap
 
-        draw(program.root, 0.0, 0.0, 1.0, 1.0)
-        return out
+def _table(root: Step, leaves: int) -> Table:
+    """The program as arrays; random numbers are handed out in drawing order."""
+    maker = TableMaker(leaves)
+
+    def visit(step: Step, node: int, depth: int) -> None:
+        if step.leaf >= 0:
+            maker.leaf(step.leaf, node)
+            return
+        t = step.template
+        assert t is not None
+        if t.boxes:
+            for kid, plain, carved in zip(step.kids, t.boxes, t.boxes_in_prints, strict=False):
+                visit(kid, maker.slot(node, depth, plain, carved, t.spread), depth + 1)
+            return
+        first = None if t.first is None else (t.first, t.first_in_prints or t.first)
+        stack = maker.stack(step.shares, first, t.gap, t.spread, step.inset, upright=t.operator in "⿱⿳")
+        for i, kid in enumerate(step.kids):
+            visit(kid, maker.kid(node, depth, stack, i), depth + 1)
+
+    visit(root, 0, 1)
+    return maker.table()
 
 
 def _flatten(node: Node) -> Node:

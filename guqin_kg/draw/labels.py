@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from guqin_kg.draw.layout import ids
@@ -61,3 +62,28 @@ def record(drawing: Drawing, grammar: Grammar | None = None, *, spec: bool = Tru
     if spec:
         out["spec"] = drawing.spec.to_json(notation=False)
     return out
+
+
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def record_json(drawing: Drawing, grammar: Grammar | None = None, **more: Any) -> bytes:
+    """:func:`record` with ``more`` at its end, as compact JSON; what the pictures of a layout share is encoded once.
+
+    Args:
+        drawing: the picture.
+        grammar: its graph's grammar (default: of the released graph).
+        more: further fields.
+    """
+    notes = drawing.layout.notes
+    found = notes.get("json")
+    if found is None:
+        whole = _ENCODE(_unchanging(drawing, grammar or default_grammar()))
+        parts = [_ENCODE({key: part[key] for key in ("name", "role", "base")}) for part in components(drawing)]
+        found = notes["json"] = (whole[:-1], [text[:-1] for text in parts])
+    head, parts = found
+    height, width = drawing.pixels.shape
+    boxes = drawing.boxes.round(2).tolist()
+    tail = _ENCODE({"spec": drawing.spec.to_json(notation=False), **more})
+    shown = ",".join([f'{part},"box":[{x},{y},{w},{h}]}}' for part, (x, y, w, h) in zip(parts, boxes, strict=True)])
+    return f'{head},"width":{width},"height":{height},"components":[{shown}],{tail[1:]}'.encode()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from guqin_kg.draw import PRESETS, Spec, default_engine, draw_spec, sample_spec
-from guqin_kg.draw.labels import record
-from guqin_kg.draw.raster import INK_LEVEL, cover
+from guqin_kg.draw import PRESETS, Spec, default_engine, draw_spec, draw_specs, sample_spec
+from guqin_kg.draw.chance import Chance
+from guqin_kg.draw.labels import record, record_json
+from guqin_kg.draw.raster import INK_LEVEL, _compress, cover
 from guqin_kg.draw.spec import MAX_SIZE
 from guqin_kg.draw.styles import STYLES
 from guqin_kg.draw.svg import svg
@@ -184,3 +188,53 @@ def test_unknown_names_are_refused() -> None:
         sample_spec(parse("大九勾四"), "dirty", 0)
     with pytest.raises(DataError, match="specification"):
         Spec.from_json({"colour": 3})
+
+
+def test_pictures_drawn_together_are_as_drawn_alone() -> None:
+    """Also where a batch mixes sizes, frames, presets and JPEG qualities, and holds one specification twice."""
+    specs = [
+        sample_spec(
+            parse(reading), PRESETS[seed % 4], seed, size=(64, 48, 130)[seed % 3], frame=("square", "crop")[seed % 2]
+        )
+        for seed in range(3)
+        for reading in READINGS
+    ]
+    specs = [replace(spec, jpeg=(0, 40, 90)[i % 3]) for i, spec in enumerate([*specs, specs[0]])]
+    for spec, drawing in zip(specs, draw_specs(specs), strict=True):
+        alone = draw_spec(spec)
+        assert np.array_equal(drawing.pixels, alone.pixels)
+        assert np.array_equal(drawing.boxes, alone.boxes)
+    assert draw_specs([]) == []
+
+
+def test_compressed_together_as_compressed_alone() -> None:
+    rng = np.random.default_rng(0)
+    specs = [replace(sample_spec(parse("四"), "clean", 0), jpeg=quality) for quality in (30, 75, 30, 30, 75, 0)]
+    shapes = [(17, 40), (64, 64), (9, 8), (31, 57), (33, 12), (20, 20)]
+    pictures = [rng.integers(0, 256, shape).astype(np.uint8) for shape in shapes]
+    wanted = []
+    for spec, picture in zip(specs, pictures, strict=True):
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, "JPEG", quality=spec.jpeg or 75)
+        wanted.append(np.asarray(Image.open(file)) if spec.jpeg else picture)
+    done = list(pictures)
+    _compress(done, specs)
+    assert all(np.array_equal(a, b) for a, b in zip(done, wanted, strict=True))
+
+
+def test_label_text_is_the_record() -> None:
+    for seed, reading in enumerate(READINGS):
+        drawing = draw_spec(sample_spec(parse(reading), "print", seed))
+        assert json.loads(record_json(drawing, more=[1])) == {**json.loads(json.dumps(record(drawing))), "more": [1]}
+
+
+def test_chance_is_even_and_normal() -> None:
+    seeds = list(range(4000))
+    uniform = Chance(seeds).uniform(10)
+    assert np.abs(uniform.mean(0) - 0.5).max() < 0.02
+    assert np.abs(np.histogram(uniform, 10, (0, 1))[0] / uniform.size - 0.1).max() < 0.005
+    assert abs(np.corrcoef(uniform[:, 0], uniform[:, 1])[0, 1]) < 0.05
+    normal = Chance(seeds).normal(np.arange(4000)[:, None], np.arange(50))
+    assert abs(normal.mean()) < 0.02
+    assert abs(normal.std() - 1) < 0.02
+    assert np.array_equal(Chance(seeds[7:8]).uniform(10)[0], uniform[7]), "the batch makes no difference"
