@@ -13,7 +13,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from guqin_kg.dataset.plan import Plan, load_plan
-from guqin_kg.dataset.shards import draw_item, finished, items, make_shard, png
+from guqin_kg.dataset.shards import finished, items, make_shard, pictures, png
+from guqin_kg.draw.labels import record_json
 from guqin_kg.errors import LimitError, MissingExtraError, StoreLockedError, UsageError
 
 INDEX_FILE = "index.json"
@@ -25,9 +26,8 @@ def estimate_bytes(out: Path, plan: Plan, samples: int = 24) -> int:
     step = max(1, plan.shards // 4)
     total = 0
     chosen = [pair for n in range(0, plan.shards, step) for pair in items(plan, n)[: samples // 4]][:samples]
-    for notation, replicate in chosen:
-        _, drawing, row = draw_item(out, plan, notation, replicate)
-        label = len(json.dumps(row, ensure_ascii=False).encode())
+    for _, drawing, preset in pictures(out, plan, chosen):
+        label = len(record_json(drawing, preset=preset))
         image = len(png(drawing))
         total += (
             sum(-(-n // 512) * 512 + 512 for n in (image, label)) if plan.format == "webdataset" else image + label // 3

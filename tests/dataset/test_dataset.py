@@ -18,7 +18,7 @@ import pytest
 from guqin_kg.dataset import load_plan, make_plan, run_plan
 from guqin_kg.dataset import run as run_module
 from guqin_kg.dataset.plan import load_notations
-from guqin_kg.dataset.shards import finished
+from guqin_kg.dataset.shards import _member, finished
 from guqin_kg.errors import DataError, LimitError, NotFoundError, StoreLockedError, UsageError
 
 READINGS = ["大九勾四", "散挑七", "名十一注勾四", "撮大七七散四", "历七六", "上七九", "泛起", "名外挑四"]
@@ -52,6 +52,13 @@ def test_shards_hold_every_picture_once(reference: Path) -> None:
     index = json.loads((reference / "index.json").read_text())
     assert sum(s["images"] for s in index["shards"]) == index["images"] == 32
     assert not list(reference.glob("*.part"))
+
+
+@pytest.mark.parametrize(("name", "size"), [("000000-0000.png", 0), ("000017-0069.json", 1777), ("a" * 99, 8**11 - 1)])
+def test_archive_headers_are_those_of_the_standard_library(name: str, size: int) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    assert _member(name.encode(), size) == info.tobuf(tarfile.USTAR_FORMAT)
 
 
 @pytest.mark.slow
