@@ -63,7 +63,8 @@ class RecogniserTraining(_Strict):
     box_weight: float = Field(2.0, ge=0)
     cell_weight: float = Field(1.0, ge=0)
     clip: float = Field(1.0, gt=0)
-    bf16: bool = True
+    bf16: bool | None = None
+    """bfloat16 arithmetic; not given = where the processor has it."""
     threads: int = Field(1, ge=1)
     average: float = Field(0.999, ge=0, lt=1)
     """Decay of the running average of the weights, which is what is saved and measured."""

@@ -111,6 +111,18 @@ STYLES: dict[str, Style] = {
             licence="Hanazono Font License or SIL Open Font License", install="apt install fonts-hanazono",
         ),
         Style(
+            "yuji-boku", "handwritten", "佑字墨楷 Yuji Boku", 0.07, _KAI, _fontsource("yuji-boku", "japanese"),
+            licence=_OFL, install="npm install @fontsource/yuji-boku",
+        ),
+        Style(
+            "yuji-syuku", "kai", "佑字肃楷 Yuji Syuku", 0.065, _KAI, _fontsource("yuji-syuku", "japanese"),
+            licence=_OFL, install="npm install @fontsource/yuji-syuku",
+        ),
+        Style(
+            "klee-one", "kai", "Klee One", 0.055, _KAI, ("klee-one-japanese-600-normal.woff",),
+            licence=_OFL, install="npm install @fontsource/klee-one",
+        ),
+        Style(
             "ma-shan-zheng", "handwritten", "马善政楷书 Ma Shan Zheng", 0.08, _HAND,
             _fontsource("ma-shan-zheng", "chinese-simplified"),
             licence=_OFL, install="npm install @fontsource/ma-shan-zheng",

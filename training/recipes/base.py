@@ -20,6 +20,7 @@ from guqin_kg.notation.grammar import grammar_of
 from guqin_kg.recognise import automata
 from guqin_kg.recognise.vocabulary import Vocabulary
 from guqin_kg.recognise.words import Words
+from training import precision
 from training.config import RecogniserTraining
 from training.recogniser import bundle, loop
 from training.recogniser.shards import Blocks, Producer, Shard
@@ -123,7 +124,7 @@ def teacher_forced(shard: Shard, batch: int = 128) -> Callable[[nn.Module, int],
         loss, right, count, tokens_seen = 0.0, 0, 0, 0
         for at in range(0, len(shard), batch):
             pixels, tokens, _ = loop.tensors(shard.take(np.arange(at, min(at + batch, len(shard)))))
-            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad(), precision.autocast(None):
                 logits = model(pixels=pixels, tokens=tokens[:, :-1]).logits.float()
             labels = torch.where(tokens[:, 1:] > 0, tokens[:, 1:], -100)
             known = labels != -100

@@ -31,7 +31,7 @@ def augment(pixels: Tensor, boxes: Tensor, generator: torch.Generator, strength:
 
     # the inverse map (window to source), in -1..1 coordinates
     scale_x, scale_y = uniform(0.92, 1.08), uniform(0.92, 1.08)
-    slant, lean = uniform(-0.08, 0.08), uniform(-0.05, 0.05)
+    slant, lean = uniform(-0.1, 0.1), uniform(-0.05, 0.11)  # bars of a written hand rise to the right
     shift_x, shift_y = uniform(-0.06, 0.06), uniform(-0.05, 0.05)
     theta = torch.stack([torch.stack([scale_x, slant, shift_x], -1), torch.stack([lean, scale_y, shift_y], -1)], 1)
     grid = F.affine_grid(theta, list(pixels.shape), align_corners=False)

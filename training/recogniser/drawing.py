@@ -6,8 +6,9 @@ Runs in the background processes: :class:`Painter` is built once in each and cal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from training.recogniser.degrade import degrade
 from training.recogniser.others import Others
 from training.recogniser.sample import Sampled, Sampler
 
-PRESETS: Mapping[str, float] = {"print": 0.58, "photo": 0.1, "handwritten": 0.14, "clean": 0.18}
+PRESETS: Mapping[str, float] = {"print": 0.66, "photo": 0.06, "handwritten": 0.14, "clean": 0.14}
 """Share of each preset of the drawing engine."""
 
 _SIZE = 72
@@ -30,6 +31,18 @@ _SIZE = 72
 
 HELD_OUT_STYLES = ("ma-shan-zheng", "long-cang")
 """Handwriting fonts never used in training, so that they can be measured on."""
+
+_PLAIN: Mapping[str, Any] = {
+    "breaks": 0.0, "resolution": 0, "blur": 0.0, "ink": 0, "paper": 255, "shade": 0.0, "grain": 0.0, "bleed": 0.0,
+    "neighbours": "", "dot": False, "seal": 0.0, "rule": "", "jpeg": 0, "margins": (0.06, 0.06, 0.06, 0.06),
+}  # fmt: skip
+"""Leaves of a specification only the proportions and the hand: what spoils the picture then is ``degrade``."""
+
+_DEGRADED = 0.4
+"""Share of pictures spoilt by ``degrade`` instead of the engine."""
+
+_OTHER_FORMS = 0.5
+"""Share of pictures in which each component takes any of its written forms."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +54,7 @@ class Recipe:
     width: int
     longest: int
     other_share: float = 0.06
-    fonts_share: float = 0.4
+    fonts_share: float = 0.45
     favour: Mapping[str, float] | None = None
     extra: tuple[Path, ...] = ()
     presets: Mapping[str, float] | None = None
@@ -108,6 +121,7 @@ class Painter:
         styles = None
         if self.fonts and rng.random() < self.recipe.fonts_share:
             styles = [str(rng.choice(self.fonts))]
+        counts = self.engine.form_counts(notation)
         spec = sample_spec(
             notation,
             preset,
@@ -115,14 +129,23 @@ class Painter:
             size=_SIZE,
             frame="crop",
             styles=styles or self.recipe.bundled,
-            form_counts=self.engine.form_counts(notation),
+            form_counts=counts,
         )
-        drawing = draw_spec(spec, self.engine)
+        degraded = rng.random() < _DEGRADED
+        changes: dict[str, Any] = dict(_PLAIN) if degraded else {}
+        if preset != "clean":
+            # woodcut strokes are bolder than type, small words in the margin smaller than the engine's mean
+            changes["weight"] = spec.weight * float(np.exp(rng.normal(0.08, 0.16)))
+            if not degraded and len(sampled.bases) <= 4 and rng.random() < 0.35:
+                changes["resolution"] = int(rng.integers(18, 40))
+        if rng.random() < _OTHER_FORMS:
+            changes["forms"] = tuple((base, int(rng.integers(n))) for base, n in counts.items() if n > 1)
+        drawing = draw_spec(replace(spec, **changes), self.engine)
         boxes = self._token_boxes(notation, drawing.boxes)
         height, width = self.recipe.height, self.recipe.width
         grey = drawing.pixels
-        # what is no jianzi is spoilt by `degrade` alone: some of the jianzi must be too, or it would give them away
-        if preset == "clean" and rng.random() < 0.6:
+        # what is no jianzi is spoilt by `degrade` alone: many of the jianzi must be too, or it would give them away
+        if degraded:
             pixels, inner = degrade(grey, boxes, rng, self._recent, height, width)
         else:
             fitted = fit(grey, height, width)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from guqin_kg.errors import DataError
 from training import checkpoint
+from training import precision
 from training.config import RecogniserTraining
 from training.recogniser.augment import augment
 from training.recogniser.shards import Shard
@@ -166,7 +167,7 @@ def _step(
     pixels, tokens, boxes = tensors(shard)
     pixels, boxes = augment(pixels, boxes, generator)
     labels = torch.where(tokens[:, 1:] > 0, tokens[:, 1:], -100)
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+    with precision.autocast(config.bf16):
         result = model(
             pixels=pixels.contiguous(memory_format=torch.channels_last),
             tokens=tokens[:, :-1],
