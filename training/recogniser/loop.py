@@ -19,8 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from guqin_kg.errors import DataError
-from training import checkpoint
-from training import precision
+from training import checkpoint, precision
 from training.config import RecogniserTraining
 from training.recogniser.augment import augment
 from training.recogniser.shards import Shard
