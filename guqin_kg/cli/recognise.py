@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from guqin_kg.cli.common import echo_json, format_option, leave, talk, workspace_option
+from guqin_kg.errors import UsageError
 
 if TYPE_CHECKING:
     from guqin_kg.graph.workspace import Workspace
@@ -104,20 +105,33 @@ def _line(row: dict[str, Any]) -> str:
 
 
 @click.command()
+@click.option("--merge", metavar="NAME", help="Write the base with this adapter added in, as a model folder (--out).")
+@click.option("--base", type=click.Path(path_type=Path, file_okay=False), help="With --merge: another model folder.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="With --merge: the new folder.")
 @format_option("text", "json")
 @workspace_option()
-def adapters(fmt: str, workspace: Path | None) -> None:
-    """List the adapters for books, hands and styles.
+def adapters(merge: str | None, base: Path | None, out: Path | None, fmt: str, workspace: Path | None) -> None:
+    """List the adapters for books, hands and styles, or merge one into its base.
 
     \b
     Examples:
       guqin adapters
       guqin adapters --format json
+      guqin adapters --merge wusheng-1457 --out models/wusheng    then: guqin recognize --base models/wusheng …
       guqin train recognizer --config adapt --data crops.jsonl --name my-book    puts one more on the shelf
     """
     from guqin_kg.recognise import shelf
 
     space = workspace_or_none(workspace)
+    if merge or out:
+        if not merge or not out:
+            raise UsageError("--merge and --out go together", hint="guqin adapters --merge NAME --out DIR")
+        written = shelf.merged(out, merge, base, space.root if space else None)
+        if fmt == "json":
+            echo_json({"adapter": merge, "out": str(written)})
+        else:
+            click.echo(f"{merge} merged into {written}: guqin recognize --base {written} IMAGE …")
+        return
     rows = shelf.adapters(space.root if space else None)
     if fmt == "json":
         keys = ("name", "folder", "base", "vocabulary", "graph", "crops", "readings", "credit", "measures")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +20,12 @@ from typing import Any
 import numpy as np
 
 from guqin_kg import resources
-from guqin_kg.errors import DataError, NotFoundError, UsageError
+from guqin_kg.errors import DataError, LimitError, MissingExtraError, NotFoundError, UsageError
 from guqin_kg.recognise.vocabulary import Vocabulary
 from guqin_kg.recognise.weights import file_hash, merge, read_safetensors
 
 BASE = "recogniser"
+WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def load(base: Path | None = None, adapter: str | None = None, workspace: Path |
         UsageError: the adapter was trained on another base or vocabulary.
     """
     folder = base or resources.folder("models") / BASE
-    if not (folder / "model.safetensors").is_file():
+    if not (folder / WEIGHTS).is_file():
         raise NotFoundError(
             f"no recogniser in {folder}",
             hint="train one: guqin train recognizer --config base --out DIR",
@@ -128,14 +131,14 @@ def load(base: Path | None = None, adapter: str | None = None, workspace: Path |
     vocabulary = Vocabulary.read(folder / "vocabulary.json")
     graph = str(_json(folder / "vocabulary.json").get("graph", ""))
     calibration = _json(folder / "calibration.json")
-    weights = read_safetensors(folder / "model.safetensors")
+    weights = read_safetensors(folder / WEIGHTS)
     if not adapter:
         return Model(BASE, folder, weights, config, vocabulary, calibration, graph)
     place = find_adapter(adapter, workspace)
     about = _json(place / "adapter.json")
     for key, have, what in (
         ("vocabulary", vocabulary.hash, "another vocabulary"),
-        ("base", file_hash(folder / "model.safetensors"), "another base"),
+        ("base", file_hash(folder / WEIGHTS), "another base"),
     ):
         if about.get(key) != have:
             raise UsageError(
@@ -150,6 +153,49 @@ def load(base: Path | None = None, adapter: str | None = None, workspace: Path |
     weights = merge(weights, tensors, _json(place / "adapter_config.json"))
     name = str(about.get("name", adapter))
     return Model(name, folder, weights, config, vocabulary, about.get("calibration") or calibration, graph, about)
+
+
+def merged(out: Path, adapter: str, base: Path | None = None, workspace: Path | None = None) -> Path:
+    """Write the base with ``adapter`` added in as a model folder of its own; needs no torch.
+
+    Args:
+        out: the new folder; what is in it already is never overwritten.
+        adapter: name or folder.
+        base: model folder (default: the bundled one).
+        workspace: where adapters are looked for first.
+
+    Raises:
+        UsageError: ``out`` holds something, or the adapter does not fit.
+        MissingExtraError: the safetensors library is not installed.
+    """
+    try:
+        from safetensors.numpy import save_file
+    except ImportError:
+        raise MissingExtraError("safetensors", "train") from None
+    model = load(base, adapter, workspace)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is there already", hint="give a new folder with --out")
+    part = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        shutil.copytree(model.folder, part)
+        save_file({k: np.ascontiguousarray(v.astype(np.float16)) for k, v in model.weights.items()}, part / WEIGHTS)
+        about = _json(part / "training.json") if (part / "training.json").is_file() else {}
+        for name, content in (
+            ("calibration.json", model.calibration),
+            ("training.json", {**about, "merged_adapter": model.adapter}),
+        ):
+            (part / name).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        card = f"# {model.name}\n\nThe bundled recogniser with the adapter {model.name} added to its weights.\n"
+        (part / "README.md").write_text(card, "utf-8")
+        if out.is_dir():
+            out.rmdir()
+        part.rename(out)
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise LimitError(
+            f"cannot write {out}: {error.strerror}", hint="is there space, and may you write there?"
+        ) from None
+    return out
 
 
 def known_names(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -16,7 +16,7 @@ from guqin_kg.inventory import load_inventory
 from guqin_kg.notation.grammar import default_grammar, grammar_of
 from guqin_kg.notation.iri import notation_iri
 from guqin_kg.notation.parse import parse
-from guqin_kg.recognise import Recogniser
+from guqin_kg.recognise import Recogniser, shelf
 from guqin_kg.recognise.recogniser import lexicon_file
 
 READINGS = ["大九勾四", "散挑七", "名十一勾三", "勾二", "五", "名十对起", "撮大七七散四"]
@@ -152,6 +152,22 @@ def test_unknown_adapter():
     with pytest.raises(NotFoundError) as caught:
         Recogniser.open(adapter="wusheng-1475", grammar=default_grammar())
     assert "wusheng-1457" in caught.value.hint
+
+
+def test_a_merged_adapter_reads_as_the_adapter_does(tmp_path, pictures):
+    pytest.importorskip("safetensors", reason="needs the [train] extra")
+    out = tmp_path / "merged"
+    run = CliRunner().invoke(adapters, ["--merge", "wusheng-1457", "--out", str(out), "--format", "json"])
+    assert run.exit_code == 0, run.output
+    plain = Recogniser.open(adapter="wusheng-1457", grammar=default_grammar()).recognise(pictures, top=1)
+    merged = Recogniser.open(base=out, grammar=default_grammar()).recognise(pictures, top=1)
+    for a, b in zip(plain, merged, strict=True):
+        assert [c["reading"] for c in a["candidates"]] == [c["reading"] for c in b["candidates"]]
+        for x, y in zip(a["candidates"], b["candidates"], strict=True):
+            assert abs(x["probability"] - y["probability"]) < 0.02
+    with pytest.raises(UsageError, match="there already"):
+        shelf.merged(out, "wusheng-1457")
+    assert not list(tmp_path.glob(".merged*"))
 
 
 def test_adapters_are_listed():
