@@ -5,6 +5,7 @@
     python -m training.evaluate.experiments base  --data LABELS --names NAMES --out DIR
     python -m training.evaluate.experiments adapt --data LABELS --crops 100 --out DIR
     python -m training.evaluate.experiments prior --data LABELS [--adapter DIR] --out DIR
+    python -m training.evaluate.experiments curve --out DIR
 
 ``LABELS`` are crops with pages, ``NAMES`` a list of readings. Test pages are fixed here; they are never adapted on.
 """
@@ -22,12 +23,13 @@ from typing import Any
 import numpy as np
 
 from guqin_kg import resources
+from guqin_kg.errors import NotFoundError
 from guqin_kg.notation.grammar import default_grammar
 from guqin_kg.notation.parse import parse
 from guqin_kg.recognise import shelf
 from guqin_kg.recognise.images import fit
 from guqin_kg.recognise.recogniser import Recogniser, lexicon_file
-from training.evaluate import measure
+from training.evaluate import measure, plot
 from training.recogniser.crops import Crops, read_crops
 
 TEST_PAGES = (4, 9, 13, 17)
@@ -173,6 +175,24 @@ def adapt(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def curve(args: argparse.Namespace) -> dict[str, Any]:
+    """Accuracy against the number of real crops, from the ``base`` and ``adapt-*`` files in ``--out``."""
+    rows = [json.loads(path.read_text("utf-8")) for path in sorted(args.out.glob("adapt*.json"))]
+    found = {row["crops"]: row["open"] for row in rows}
+    before = args.out / "base.json"
+    if before.is_file():
+        found[0] = json.loads(before.read_text("utf-8"))["test pages, open"]
+    if len(found) < 2:
+        raise NotFoundError(f"no two measures to join in {args.out}", hint="run `base` and `adapt` into it first")
+    points = {
+        name: [(float(np.log10(1 + crops)), figures[key]) for crops, figures in sorted(found.items())]
+        for name, key in (("top-1", "top1"), ("top-5", "top5"))
+    }
+    picture = plot.lines(points, "log10(1 + real crops)", "share right, test pages, open", y=(0.6, 1), marks=True)
+    (args.out / "recogniser-crops.svg").write_text(picture, "utf-8")
+    return {str(crops): {"top1": f["top1"], "top5": f["top5"]} for crops, f in sorted(found.items())}
+
+
 def prior(args: argparse.Namespace) -> dict[str, Any]:
     """The sequence prior, cross-fitted by pages, over the base or an adapter."""
     from training.recipes.prior import cross_fit
@@ -198,8 +218,8 @@ def _pages(crops: Crops, pages: Sequence[int]) -> Crops:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one experiment and write ``NAME.json`` into ``--out``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("experiment", choices=("base", "adapt", "prior"))
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("experiment", choices=("base", "adapt", "prior", "curve"))
+    parser.add_argument("--data", type=Path, help="labelled crops (not for curve)")
     parser.add_argument("--names", type=Path)
     parser.add_argument("--base", type=Path)
     parser.add_argument("--adapter")
@@ -211,7 +231,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--label", default="")
     args = parser.parse_args(arguments)
     args.out.mkdir(parents=True, exist_ok=True)
-    found = {"base": base, "adapt": adapt, "prior": prior}[args.experiment](args)
+    if args.data is None and args.experiment != "curve":
+        parser.error("--data is needed")
+    found = {"base": base, "adapt": adapt, "prior": prior, "curve": curve}[args.experiment](args)
     name = args.experiment + (f"-{args.label}" if args.label else "")
     (args.out / f"{name}.json").write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", "utf-8")
     json.dump(found, sys.stdout, ensure_ascii=False, indent=1)

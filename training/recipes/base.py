@@ -6,6 +6,7 @@ Background processes draw shards, this one learns from them. The result is a mod
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from guqin_kg.inventory import load_inventory
 from guqin_kg.notation.grammar import grammar_of
 from guqin_kg.recognise import automata
 from guqin_kg.recognise.vocabulary import Vocabulary
+from guqin_kg.recognise.weights import file_hash
 from guqin_kg.recognise.words import Words
 from training import precision
 from training.config import RecogniserTraining
@@ -64,9 +66,11 @@ def run(
     words = Words(grammar_of(inventory))
     vocabulary = vocabulary_of(words)
     shape = config.architecture
+    before: dict[str, Any] | None = None
     if base is None:
         model = bundle.build(shape, vocabulary, config.seed)
     else:
+        before = started_from(base)
         known_model, known = bundle.read(base)
         model = bundle.grown(known_model, known, vocabulary, config.seed)
     settings = model.config
@@ -102,6 +106,7 @@ def run(
         "recipe": "base",
         "command": command,
         "config": config.model_dump(mode="json"),
+        "started_from": before,
         "graph": inventory.content_hash,
         "parameters": sum(p.numel() for p in model.parameters()),
         "steps": finished.step,
@@ -115,6 +120,15 @@ def run(
     bundle.write(out, model, vocabulary, inventory.content_hash, calibration, about)
     automata.save(out / automata.NAME, words.automaton(vocabulary), automata.grammar_hash(words, vocabulary))
     return about
+
+
+def started_from(base: Path) -> dict[str, Any]:
+    """What a later stage keeps of the model it goes on from: hash of the weights, command, seed, images, minutes."""
+    about: dict[str, Any] = {}
+    if (base / "training.json").is_file():
+        about = json.loads((base / "training.json").read_text("utf-8"))
+    kept = {key: about[key] for key in ("command", "steps", "images_seen", "minutes", "started_from") if key in about}
+    return {"weights": file_hash(base / "model.safetensors"), "seed": about.get("config", {}).get("seed"), **kept}
 
 
 def teacher_forced(shard: Shard, batch: int = 128) -> Callable[[nn.Module, int], dict[str, Any]]:

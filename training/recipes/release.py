@@ -57,13 +57,13 @@ def card(folder: Path) -> str:
         "(half precision safetensors).",
         "",
         "- Training data: drawn images only, made by the drawing engine of guqin-kg from the graph's own outlines and, "
-        "for two in five, from fonts installed by name (LXGW WenKai, AR PL UKai and UMing, TW-Kai, HanaMin, Noto "
-        "Serif, Zhi Mang Xing, Liu Jian Mao Cao; OFL, Arphic and similar licences). No real image. Shapes and weights: "
-        "`training/recogniser/shapes.yaml`.",
+        "for somewhat less than half, from fonts installed by name (LXGW WenKai, AR PL UKai and UMing, TW-Kai, HanaMin, "
+        "Noto Serif, Yuji Boku and Syuku, Klee One, Zhi Mang Xing, Liu Jian Mao Cao; OFL, Arphic and similar licences). "
+        "No real image. Shapes and weights: `training/recogniser/shapes.yaml`.",
         f"- Command: `{about['command']}`, seed {about['config']['seed']}; the run ends by the clock "
         f"({about['config']['max_minutes']} minutes), so another machine sees another number of images.",
         f"- Ran for {about['minutes']} minutes on two busy cores: {about['steps']} steps, "
-        f"{about['images_seen']} images.",
+        f"{about['images_seen']} images." + _before(about.get("started_from")),
         f"- Graph: `{about['graph']}`.",
         f"- Drawn images never trained on: {drawn['validation_whole']:.1%} of readings whole, led along the truth.",
     ]
@@ -75,6 +75,17 @@ def card(folder: Path) -> str:
         "an adapter they are too sure.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _before(earlier: dict[str, Any] | None) -> str:
+    """The stages before the last one, in a sentence each, the latest first."""
+    if not earlier:
+        return ""
+    return (
+        f" It went on from the model that `{earlier.get('command')}` (seed {earlier.get('seed')}) had made in "
+        f"{earlier.get('minutes')} minutes from {earlier.get('images_seen')} images."
+        + _before(earlier.get("started_from"))
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,45 @@
+"""What the experiments write down: the curve over real crops, and where a second stage came from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="needs the [train] extra")
+
+from guqin_kg import resources  # noqa: E402
+from guqin_kg.recognise.weights import file_hash  # noqa: E402
+from training.evaluate import experiments  # noqa: E402
+from training.recipes.base import started_from  # noqa: E402
+from training.recipes.release import card  # noqa: E402
+
+
+def test_the_curve_joins_what_was_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "base.json").write_text(json.dumps({"test pages, open": {"top1": 0.7, "top5": 0.9}}), "utf-8")
+    (tmp_path / "adapt-100.json").write_text(json.dumps({"crops": 100, "open": {"top1": 0.9, "top5": 0.95}}), "utf-8")
+    assert experiments.main(["curve", "--out", str(tmp_path)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == {"0": {"top1": 0.7, "top5": 0.9}, "100": {"top1": 0.9, "top5": 0.95}}
+    picture = (tmp_path / "recogniser-crops.svg").read_text("utf-8")
+    assert picture.count("<polyline") == 2
+    assert picture.count("<circle") == 4
+
+
+def test_data_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as error:
+        experiments.main(["base", "--out", str(tmp_path)])
+    assert error.value.code == 2
+
+
+def test_a_later_stage_says_where_it_came_from(tmp_path: Path) -> None:
+    folder = resources.folder("models") / "recogniser"
+    earlier = started_from(folder)
+    assert earlier["weights"] == file_hash(folder / "model.safetensors")
+    assert earlier["images_seen"] > 0
+    for name in ("model.safetensors", "calibration.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    about = json.loads((folder / "training.json").read_text("utf-8"))
+    (tmp_path / "training.json").write_text(json.dumps({**about, "started_from": earlier}), "utf-8")
+    assert f"from {earlier['images_seen']} images" in card(tmp_path)
