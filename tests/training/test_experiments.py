@@ -9,11 +9,11 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the [train] extra")
 
-from guqin_kg import resources  # noqa: E402
-from guqin_kg.recognise.weights import file_hash  # noqa: E402
-from training.evaluate import experiments  # noqa: E402
-from training.recipes.base import started_from  # noqa: E402
-from training.recipes.release import card  # noqa: E402
+from guqin_kg import resources
+from guqin_kg.recognise.weights import file_hash
+from training.evaluate import experiments
+from training.recipes.base import started_from
+from training.recipes.release import card
 
 
 def test_the_curve_joins_what_was_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

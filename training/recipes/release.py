@@ -57,8 +57,8 @@ def card(folder: Path) -> str:
         "(half precision safetensors).",
         "",
         "- Training data: drawn images only, made by the drawing engine of guqin-kg from the graph's own outlines and, "
-        "for somewhat less than half, from fonts installed by name (LXGW WenKai, AR PL UKai and UMing, TW-Kai, HanaMin, "
-        "Noto Serif, Yuji Boku and Syuku, Klee One, Zhi Mang Xing, Liu Jian Mao Cao; OFL, Arphic and similar licences). "
+        "for 45 %, from fonts installed by name (LXGW WenKai, AR PL UKai and UMing, TW-Kai, HanaMin, "
+        "Noto Serif, Yuji Boku and Syuku, Klee One, Zhi Mang Xing, Liu Jian Mao Cao; OFL, Arphic and similar). "
         "No real image. Shapes and weights: `training/recogniser/shapes.yaml`.",
         f"- Command: `{about['command']}`, seed {about['config']['seed']}; the run ends by the clock "
         f"({about['config']['max_minutes']} minutes), so another machine sees another number of images.",
