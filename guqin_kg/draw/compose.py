@@ -43,6 +43,10 @@ class Template:
     spread: float = 0.03
 
 
+_ROOMY, _NARROWEST = 4.6, 0.6
+"""Strokes met across for which parts abreast have room enough; the least height over width beyond."""
+
+
 @dataclass(slots=True)
 class Step:
     """A node of a program."""
@@ -172,6 +176,8 @@ class Composer:
             rows = max(k.rows for k in kids[:1]) if node.op == "⿻" else inner.rows + t.extra_rows
             columns = max(k.columns for k in kids)
             height = 1 / t.aspect if t.aspect else 1.1
+            if node.op == "⿲":
+                height *= _widened(kids[0].columns + kids[2].columns)
             height *= (0.75 + 0.25 * min(2.0, inner.rows / 2.2)) if node.op not in "⿲⿻" else 1.0
             return Step(t, -1, kids, rows, columns, height)
         if node.op in "⿱⿳":
@@ -185,7 +191,8 @@ class Composer:
             )  # fmt: skip
         weight = [k.columns + 0.9 for k in kids]
         total = sum(weight)
-        height = 1 / t.aspect if t.aspect else max(0.6, 0.55 * max(k.height for k in kids) + 0.25)
+        height = 0.55 * max(k.height for k in kids) + 0.25
+        height = 1 / t.aspect if t.aspect else max(0.6, height * _widened(sum(k.columns for k in kids)))
         rows = max(k.rows for k in kids)
         if t.aspect:
             height *= 0.7 + 0.12 * rows
@@ -203,6 +210,11 @@ class Composer:
             noise: ``(programs, NUMBERS)`` standard normal numbers; none = plain proportions.
         """
         return run_tables([program.table for program in programs], prints, loose, noise)
+
+
+def _widened(columns: float) -> float:
+    """What many strokes met across do to height over width: parts abreast that are full themselves need the room."""
+    return min(1.0, max(_NARROWEST, _ROOMY / columns))
 
 
 def _table(root: Step, leaves: int) -> Table:
