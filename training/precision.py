@@ -17,6 +17,7 @@ def has_bfloat16() -> bool:
     return any(bool(found.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def autocast(wanted: bool | None) -> torch.autocast:
-    """bfloat16 on the CPU: as ``wanted``, or (None) where the processor has it."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16() if wanted is None else wanted)
+def autocast(wanted: bool | None, kind: str = "cpu") -> torch.autocast:
+    """bfloat16 as ``wanted``, or (None) where the processor has it; ``kind`` is torch's type of device."""
+    has = has_bfloat16() if kind == "cpu" else torch.cuda.is_bf16_supported()
+    return torch.autocast(kind, torch.bfloat16, enabled=has if wanted is None else wanted)

@@ -115,8 +115,16 @@ def _list(fmt: str) -> None:
 @click.option("--lang", type=click.Choice(["zh", "en"]), default="zh", show_default=True, help="Language.")
 @click.option("--preset", type=click.Choice(["clean", "print", "handwritten", "photo"]), default="clean")
 @click.option("--seed", type=int, default=1, show_default=True, help="Decides pictures and wording.")
+@click.option(
+    "--others",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Ask about this many pictures that are no jianzi too (needs a Chinese font).",
+)
 @click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model. Only if you trust it.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write evaluation.json here too.")
+@click.option("--card", is_flag=True, help="Enter the figures into the card of the model (a folder).")
 @format_option("text", "json")
 @workspace_option()
 def evaluate_dialogue(
@@ -127,8 +135,10 @@ def evaluate_dialogue(
     lang: str,
     preset: str,
     seed: int,
+    others: int,
     trust_remote_code: bool,
     out: Path | None,
+    card: bool,
     fmt: str,
     workspace: Path | None,
 ) -> None:
@@ -152,10 +162,14 @@ def evaluate_dialogue(
     with tempfile.TemporaryDirectory() as cache:
         report = recipe.measure(
             model, open_graph(workspace, say=talk), data=data, notations=notations, scope=scope, lang=lang,
-            preset=preset, seed=seed, cache=Path(cache), trust_remote_code=trust_remote_code,
+            preset=preset, seed=seed, others=others, cache=Path(cache), trust_remote_code=trust_remote_code,
         )  # fmt: skip
     if out:
         write(report, out)
+    if card:
+        from training.dialogue.card import add
+
+        add(Path(model), f"{scope}, {preset}", report)
     if fmt == "json":
         echo_json(report)
     else:

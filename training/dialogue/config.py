@@ -17,29 +17,18 @@ class _Strict(BaseModel):
 
 
 class Shape(_Strict):
-    """Shape of the bundled model (used when there is no ``base``)."""
+    """The bundled model (used when there is no ``base``): the recogniser's encoder looks, a small decoder speaks."""
 
-    image: int = Field(64, ge=16, le=448)
-    patch: int = Field(8, ge=4, le=32)
-    vision_hidden: int = Field(192, ge=8)
-    vision_layers: int = Field(4, ge=1)
-    vision_heads: int = Field(6, ge=1)
-    vision_feed_forward: int = Field(384, ge=8)
-    text_hidden: int = Field(256, ge=8)
-    text_layers: int = Field(4, ge=1)
-    text_heads: int = Field(8, ge=1)
+    recogniser: str = BUNDLED
+    """Folder of the recogniser whose encoder becomes the vision tower."""
+    merge: int = Field(2, ge=1, le=2)
+    """A square of this many cells of the recogniser's grid each way is one token."""
+    text_hidden: int = Field(192, ge=8)
+    text_layers: int = Field(3, ge=1)
+    text_heads: int = Field(6, ge=1)
     text_feed_forward: int = Field(512, ge=8)
     initializer_range: float = Field(0.08, gt=0)
     """Spread of the decoder's first weights: at the usual 0.02 a small decoder is slow to look at the picture."""
-
-
-class VisionStage(_Strict):
-    """Before the dialogue: the vision tower alone learns which base notation fills which part of the glyph."""
-
-    steps: int = Field(4000, ge=1)
-    batch: int = Field(64, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    max_minutes: float | None = Field(None, gt=0)
 
 
 class DialogueLora(_Strict):
@@ -69,7 +58,6 @@ class DialogueTraining(_Strict):
     """Folder or hub id of a vision-language model, ``bundled``, or None: a new model of ``shape``."""
     seed: int = 1
     shape: Shape = Shape()
-    vision: VisionStage | None = None
     freeze_vision: bool = True
     lora: DialogueLora | None = None
     dialogues: Literal["six", "twenty-two"] = "twenty-two"
@@ -78,8 +66,9 @@ class DialogueTraining(_Strict):
     """How many notations of the scope (None: all); each falls into train or val by its IRI, 8:2."""
     lang: Literal["zh", "en"] = "zh"
     images_each: int = Field(1, ge=1)
-    preset: Literal["clean", "print", "handwritten", "photo"] = "clean"
-    picture_size: int = Field(64, ge=16, le=1024)
+    presets: tuple[Literal["clean", "print", "handwritten", "photo"], ...] = Field(("clean",), min_length=1)
+    """How the pictures of a notation are drawn, in turn."""
+    picture_size: int = Field(96, ge=16, le=1024)
     shuffle: bool = True
     """Whether the turns after the first change places from sample to sample."""
     turns_each: int | None = Field(None, ge=1)
@@ -92,20 +81,25 @@ class DialogueTraining(_Strict):
     other_share: float = Field(0.0, ge=0, lt=1)
     """Share of samples whose picture is no jianzi, with the answer that says so."""
     batch: int = Field(8, ge=1)
+    bucket: int = Field(1, ge=1)
+    """Samples of this many steps are drawn together and dealt out by length, so that batches have little padding."""
     steps: int = Field(1000, ge=1)
     learning_rate: float = Field(1e-5, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     warmup: int = Field(0, ge=0)
     clip: float = Field(1.0, gt=0)
-    bf16: bool = False
+    bf16: bool | None = None
+    """Half precision in training; None: where the processor has it (emulated, it is ten times slower)."""
     threads: int = Field(1, ge=1)
     max_tokens: int = Field(2048, ge=64)
     log_every: int = Field(20, ge=1)
     checkpoint_every: int = Field(200, ge=1)
     max_minutes: float | None = Field(None, gt=0)
+    clock: Literal["wall", "processor"] = "wall"
+    """What ``max_minutes`` counts; runs that are to be compared on a busy machine count processor time."""
     evaluate_notations: int = Field(50, ge=0)
     """Held-out notations that are asked after training (0: none)."""
-    answer_tokens: int = Field(96, ge=8)
+    answer_tokens: int = Field(128, ge=8)
     published: Published | None = None
 
 

@@ -53,13 +53,20 @@ class Encoder:
     def _length(self, text: str) -> int:
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _tensors(self, text: str, image: Image.Image) -> dict[str, Tensor]:
+    def _tensors(self, text: str, image: Image.Image | Tensor) -> dict[str, Tensor]:
+        if isinstance(image, Tensor):  # features of the picture, (1, tokens, hidden)
+            sign = self.processor.image_token
+            made = self.tokenizer(text.replace(sign, sign * image.shape[1]), add_special_tokens=False)
+            ids = torch.tensor([made["input_ids"]])
+            return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "pixel_values": image}
         # no truncation: it would cut image tokens
         made = self.processor(images=[image], text=[text], return_tensors="pt", add_special_tokens=False)
         return {name: value for name, value in made.items() if isinstance(value, Tensor)}
 
-    def sample(self, image: Image.Image, turns: Sequence[Turn]) -> dict[str, Tensor]:
-        """Tensors of one conversation, ``labels`` (1, length) being the tokens of answers and ``IGNORED`` elsewhere.
+    def sample(self, image: Image.Image | Tensor, turns: Sequence[Turn]) -> dict[str, Tensor]:
+        """Tensors of one conversation about a picture (or its features, see :mod:`training.dialogue.sight`).
+
+        ``labels`` (1, length) are the tokens of answers, and ``IGNORED`` elsewhere.
 
         Raises:
             DataError: the template writes earlier turns otherwise once later ones follow, or not even one turn fits.
@@ -115,14 +122,15 @@ class Encoder:
 
 
 def answers(
-    model: Any, encoder: Encoder, pairs: Sequence[tuple[Image.Image, str]], *, tokens: int = 96, batch: int = 16
+    model: Any, encoder: Encoder, pairs: Sequence[tuple[Image.Image, str]], *, tokens: int = 128, batch: int = 64
 ) -> list[str]:
     """What the model answers to each (picture, question), greedily: the same every time."""
     model.eval()
     out: list[str] = []
     with torch.no_grad():
         for start in range(0, len(pairs), batch):
-            given = encoder.collate([encoder.question(*pair) for pair in pairs[start : start + batch]], left=True)
+            rows = [encoder.question(*pair) for pair in pairs[start : start + batch]]
+            given = {name: value.to(model.device) for name, value in encoder.collate(rows, left=True).items()}
             made = model.generate(
                 **given, max_new_tokens=tokens, do_sample=False, pad_token_id=encoder.tokenizer.pad_token_id
             )

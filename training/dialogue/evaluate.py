@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 
-from training.dialogue.encode import Encoder, answers
+from training.dialogue.encode import IGNORED, Encoder, answers
 from training.dialogue.grade import Grader, Question, Tally
-from training.dialogue.pictures import Pictures, blank, from_file, others
+from training.dialogue.pictures import NoJianzi, Pictures, blank, from_file
 from training.dialogue.records import Conversation
 
 _SHOWN = 20
@@ -35,7 +36,7 @@ def evaluate(
     held: Sequence[Conversation],
     pictures: Pictures,
     *,
-    tokens: int = 96,
+    tokens: int = 128,
     other: int = 0,
     seed: int = 1,
     control: bool = True,
@@ -57,9 +58,9 @@ def evaluate(
     pairs = [(picture_of(q.conversation, pictures), q.turn.question) for q in questions if q.conversation]
     if other:
         more = grader.other_questions(other)
-        drawn = others(pictures.grammar, pictures.size, other, seed)
+        draw = NoJianzi(pictures.grammar, pictures.size, seed)
         questions += more
-        pairs += [(image, q.turn.question) for image, q in zip(drawn, more, strict=True)]
+        pairs += [(draw(number), q.turn.question) for number, q in enumerate(more)]
     said = answers(model, encoder, pairs, tokens=tokens)
     tally = Tally()
     for question, answer in zip(questions, said, strict=True):
@@ -69,6 +70,7 @@ def evaluate(
             reading = question.conversation.reading if question.conversation else ""
             tally.wrong.append({"reading": reading, "question": question.turn.question, "answer": answer})
     report: dict[str, Any] = {"notations": len(held), "facts": tally.to_json(), "wrong": tally.wrong}
+    report["loss"] = losses(model, encoder, held, pictures)
     if control:
         asked = [q for q in questions if q.facts[0] == "whole"]
         empty = blank(pictures.size)
@@ -80,6 +82,27 @@ def evaluate(
     return report
 
 
+def losses(model: Any, encoder: Encoder, held: Sequence[Conversation], pictures: Pictures) -> dict[str, float]:
+    """Mean cross entropy of an answer token of held-out conversations: the number that published runs report.
+
+    Returns:
+        ``whole_conversations``, all turns in their order; ``one_turn_alone``, each turn after the picture alone.
+    """
+    model.eval()
+    sums = {"whole_conversations": [0.0, 0], "one_turn_alone": [0.0, 0]}
+    with torch.no_grad():
+        for conversation in held:
+            image = picture_of(conversation, pictures)
+            parts = [("whole_conversations", [encoder.sample(image, conversation.turns)])]
+            parts.append(("one_turn_alone", [encoder.sample(image, [turn]) for turn in conversation.turns]))
+            for name, rows in parts:
+                batch = {key: value.to(model.device) for key, value in encoder.collate(rows).items()}
+                count = int((batch["labels"] != IGNORED).sum())
+                sums[name][0] += float(model(**batch).loss) * count
+                sums[name][1] += count
+    return {name: round(total / max(1, count), 4) for name, (total, count) in sums.items()}
+
+
 def text(report: dict[str, Any]) -> str:
     """The report for people."""
     lines = [f"{report['notations']} held-out notations"]
@@ -89,6 +112,7 @@ def text(report: dict[str, Any]) -> str:
         lines += [
             f"{fact:<{width}}  {row['share']:.3f}  {row['right']}/{row['asked']}{title}" for fact, row in rows.items()
         ]
+    lines += [f"{loss:.4f}  loss, {name.replace('_', ' ')}" for name, loss in report.get("loss", {}).items()]
     return "\n".join(lines)
 
 

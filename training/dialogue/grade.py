@@ -6,7 +6,7 @@ Facts:
 ``whole`` structure of the reading given; ``finger``, ``hui``, ``string``, ``technique``, ``sound`` of that structure
 (only those that the notation states, so that nothing is right by being absent);
 ``asked-string``, ``asked-hui``, ``asked-sound``, ``asked-parts`` the questions about one fact alone;
-``jianzi`` whether it is taken for one (pictures that are none must be refused);
+``jianzi`` a jianzi is taken for one; ``other-refused`` a picture that is none is not;
 ``false-premise`` a wrong supposition is refused and what is said instead is true.
 """
 
@@ -137,7 +137,7 @@ class Grader:
     def other_questions(self, count: int) -> list[Question]:
         """Questions about pictures that are no jianzi."""
         asked = other_words(self.lang)["questions"]
-        return [Question(None, Turn(asked[at % len(asked)], "", ""), ("jianzi",)) for at in range(count)]
+        return [Question(None, Turn(asked[at % len(asked)], "", ""), ("other-refused",)) for at in range(count)]
 
     def read(self, answer: str) -> Notation | None:
         """The first reading quoted in ``answer`` that the grammar allows."""
@@ -152,7 +152,7 @@ class Grader:
         """Fact to whether ``answer`` has it right."""
         denied = any(words in answer for words in self.denies)
         if question.conversation is None:
-            return {"jianzi": denied}
+            return {"other-refused": denied}
         truth = parse(question.conversation.reading, self.grammar)
         if question.facts[0] == "whole":
             return self._structure(truth, None if denied else self.read(answer))

@@ -1,4 +1,4 @@
-"""One training loop for both stages: clock or steps, log, checkpoints of safetensors that a killed run goes on from."""
+"""The training loop: clock or steps, log, several processes, checkpoints that a killed run goes on from."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from guqin_kg.errors import DataError, LimitError
-from training import checkpoint
+from training import checkpoint, precision, processes
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a stage is trained; see ``DialogueTraining`` for the fields."""
+    """How a run is trained; see ``DialogueTraining`` for the fields."""
 
     steps: int
     learning_rate: float
@@ -32,7 +32,8 @@ class Plan:
     log_every: int = 20
     checkpoint_every: int = 200
     max_minutes: float | None = None
-    bf16: bool = False
+    clock: Literal["wall", "processor"] = "wall"
+    bf16: bool | None = None
 
 
 def room_for(parameters: Mapping[str, nn.Parameter], out: Path) -> None:
@@ -65,9 +66,10 @@ def fit(
     """Train ``parameters`` in place.
 
     Args:
-        name: of the stage; its log is ``out/log.jsonl`` and its checkpoint ``out/checkpoint-NAME``.
+        name: of the run; its log is ``out/log.jsonl`` and its checkpoint ``out/checkpoint-NAME``.
         parameters: what is trained, by name.
-        loss_of: the loss of step n, a function of n alone (so that a run that goes on sees the same samples).
+        loss_of: the loss of step n, a function of n alone (so that a run that goes on sees the same samples); with
+            several processes each gives its share, and the shares add up to the loss.
         plan: steps, rates, clock.
         out: folder of the run.
         quiet: no progress.
@@ -80,58 +82,74 @@ def fit(
         LimitError: no space.
     """
     place = out / f"checkpoint-{name}"
+    rank, count = processes.world()
     room_for(parameters, out)
     out.mkdir(parents=True, exist_ok=True)
+    kind = next(iter(parameters.values())).device.type
     wanted = list(parameters.values())
     optimiser = torch.optim.AdamW(wanted, lr=plan.learning_rate, weight_decay=plan.weight_decay, betas=(0.9, 0.95))
     saved = checkpoint.take(place, optimiser, model=parameters) or {"step": 0, "spent": 0.0}
     step, spent = int(saved["step"]), float(saved["spent"])
-    began, began_at = time.time() - spent, step
+    now = time.process_time if plan.clock == "processor" else time.time
+    began, began_at = now() - spent, step
     rows: list[dict[str, Any]] = []
     sums: list[float] = []
     while step < plan.steps:
         progress = step / plan.steps
         if plan.max_minutes:
-            progress = max(progress, (time.time() - began) / 60 / plan.max_minutes)
+            gone = (now() - began) / 60
+            if count > 1:  # every process must take the same decision
+                gone = processes.total(gone) / count
+            progress = max(progress, gone / plan.max_minutes)
         if progress >= 1:
             break
-        rate = plan.learning_rate
-        if plan.warmup:
-            rate *= min(1.0, (step + 1) / plan.warmup) * (0.02 + 0.49 * (1 + math.cos(math.pi * progress)))
         for group in optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate_at(plan, step, progress)
         torch.manual_seed((plan.seed << 20) + step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=plan.bf16):
+        with precision.autocast(plan.bf16, kind):
             loss = loss_of(step)
         if not torch.isfinite(loss):
             raise DataError(f"the loss is not a number at step {step}", hint="lower learning_rate and start again")
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        processes.add_gradients(wanted)
         nn.utils.clip_grad_norm_(wanted, plan.clip)
         optimiser.step()
-        sums.append(float(loss.detach()))
+        sums.append(processes.total(float(loss.detach())))
         step += 1
         if step % plan.log_every == 0 or step == plan.steps:
-            minutes = round((time.time() - began) / 60, 2)
+            minutes = round((now() - began) / 60, 2)
             rows.append({"stage": name, "step": step, "loss": round(sum(sums) / len(sums), 5), "minutes": minutes})
             sums = []
-            _log(out, rows[-1])
-            if not quiet:
-                left = (time.time() - began) / 60 * (1 - progress) / max(progress, 1e-6)
+            if rank == 0:
+                log_row(out, rows[-1])
+            if not quiet and rank == 0:
+                done = max(progress, step / plan.steps)
+                left = (now() - began) / 60 * (1 - done) / done
                 print(  # noqa: T201 — progress belongs on standard error
                     f"{name} {step}/{plan.steps} loss {rows[-1]['loss']} about {left:.0f} min left", file=sys.stderr
                 )
-        if step % plan.checkpoint_every == 0:
-            checkpoint.keep(place, {"step": step, "spent": time.time() - began}, optimiser, model=parameters)
+        if step % plan.checkpoint_every == 0 and rank == 0:
+            checkpoint.keep(place, {"step": step, "spent": now() - began}, optimiser, model=parameters)
     if sums:  # ended by the clock between two rows
-        minutes = round((time.time() - began) / 60, 2)
+        minutes = round((now() - began) / 60, 2)
         rows.append({"stage": name, "step": step, "loss": round(sum(sums) / len(sums), 5), "minutes": minutes})
-        _log(out, rows[-1])
-    if step > began_at:
-        checkpoint.keep(place, {"step": step, "spent": time.time() - began}, optimiser, model=parameters)
+        if rank == 0:
+            log_row(out, rows[-1])
+    if step > began_at and rank == 0:
+        checkpoint.keep(place, {"step": step, "spent": now() - began}, optimiser, model=parameters)
     return rows
 
 
-def _log(out: Path, row: Mapping[str, Any]) -> None:
+def rate_at(plan: Plan, step: int, progress: float) -> float:
+    """Learning rate of a step: rising over the warm-up, then falling along a cosine (constant without a warm-up)."""
+    rate = plan.learning_rate
+    if plan.warmup:
+        rate *= min(1.0, (step + 1) / plan.warmup) * (0.02 + 0.49 * (1 + math.cos(math.pi * progress)))
+    return rate
+
+
+def log_row(out: Path, row: Mapping[str, Any]) -> None:
+    """Append a row to the log of a run."""
     with (out / "log.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")

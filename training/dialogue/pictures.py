@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from guqin_kg.notation.grammar import Grammar
 from guqin_kg.notation.parse import parse
 from guqin_kg.recognise.images import fit, load_grey
 
+_IN_MEMORY = 4096
+"""Notations whose pictures are kept in memory as well."""
+
 
 class Pictures:
     """Pictures by reading, drawn when first asked for and kept in ``folder``.
@@ -23,16 +27,16 @@ class Pictures:
     Args:
         folder: cache; pictures of other settings lie beside.
         grammar: the graph's rules.
-        preset: how they are drawn.
+        presets: how they are drawn, in turn.
         size: width and height in pixels.
         each: how many different pictures of one notation.
         seed: decides how they differ.
     """
 
-    def __init__(self, folder: Path, grammar: Grammar, preset: str, size: int, each: int, seed: int) -> None:
-        key = json.dumps([preset, size, seed, grammar.inventory.content_hash])
+    def __init__(self, folder: Path, grammar: Grammar, presets: Sequence[str], size: int, each: int, seed: int) -> None:
+        key = json.dumps([*presets, size, seed, grammar.inventory.content_hash])
         self.folder = folder / ("pictures-" + hashlib.blake2b(key.encode(), digest_size=8).hexdigest())
-        self.grammar, self.preset, self.size, self.each, self.seed = grammar, preset, size, each, seed
+        self.grammar, self.presets, self.size, self.each, self.seed = grammar, tuple(presets), size, each, seed
         self._kept: dict[str, np.ndarray] = {}
         self._engine = Engine(grammar)
 
@@ -44,15 +48,24 @@ class Pictures:
             LimitError: no space in the cache.
         """
         if reading not in self._kept:
+            if len(self._kept) >= _IN_MEMORY:
+                self._kept.pop(next(iter(self._kept)))
             self._kept[reading] = self._load(reading)
         return as_picture(self._kept[reading][number % self.each])
 
     def drawable(self, reading: str) -> bool:
-        """Whether the graph has a written form for every part of ``reading``."""
+        """Whether the graph has a written form, and an outline of it, for every part of ``reading``."""
+        outlines = self._engine.outlines
         try:
-            self._engine.layout(parse(reading, self.grammar))
+            layout = self._engine.layout(parse(reading, self.grammar))
         except DataError:
             return False
+        left = [outlines.expand(layout.tree)]
+        while left:
+            node = left.pop()
+            left += node.children
+            if not (node.op or node.path or node.char in outlines.strokes):
+                return False
         return True
 
     def _load(self, reading: str) -> np.ndarray:
@@ -68,7 +81,7 @@ class Pictures:
         drawn = np.stack([self._draw(reading, number) for number in range(self.each)])
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(".tmp")
+            part = path.with_suffix(f".{os.getpid()}.tmp")
             with part.open("wb") as file:
                 np.save(file, drawn, allow_pickle=False)
             part.replace(path)
@@ -81,8 +94,18 @@ class Pictures:
     def _draw(self, reading: str, number: int) -> np.ndarray:
         mixed = f"{self.seed}\x1f{reading}\x1f{number}".encode()
         seed = int.from_bytes(hashlib.blake2b(mixed, digest_size=7).digest(), "big")
-        spec = sample_spec(parse(reading, self.grammar), self.preset, seed, size=self.size, frame="crop")
-        return fit(draw_spec(spec, self._engine).pixels, self.size, self.size).pixels
+        notation, preset = parse(reading, self.grammar), self.presets[number % len(self.presets)]
+
+        def drawn(rarer: dict[str, int] | None) -> np.ndarray:
+            spec = sample_spec(
+                notation, preset, seed, size=self.size, frame="crop", engine=self._engine, form_counts=rarer
+            )
+            return fit(draw_spec(spec, self._engine).pixels, self.size, self.size).pixels
+
+        try:
+            return drawn(None)
+        except DataError:  # a rarer form has no outline; the preferred one has, or `drawable` had said so
+            return drawn({})
 
 
 def as_picture(ink: np.ndarray) -> Image.Image:
@@ -104,15 +127,19 @@ def blank(size: int) -> Image.Image:
     return as_picture(np.zeros((size, size), np.uint8))
 
 
-def others(grammar: Grammar, size: int, count: int, seed: int) -> Sequence[Image.Image]:
-    """Pictures that are no jianzi.
+class NoJianzi:
+    """Pictures that are no jianzi, by number.
 
     Raises:
         NotFoundError: no font with Chinese characters is installed.
     """
-    from training.recogniser.others import Others
 
-    draw = Others(grammar.inventory)
-    return [
-        as_picture(fit(draw(np.random.default_rng([seed, 77, number])), size, size).pixels) for number in range(count)
-    ]
+    def __init__(self, grammar: Grammar, size: int, seed: int) -> None:
+        from training.recogniser.others import Others
+
+        self._draw, self.size, self.seed = Others(grammar.inventory), size, seed
+
+    def __call__(self, number: int) -> Image.Image:
+        """The picture ``number``."""
+        grey = self._draw(np.random.default_rng([self.seed, 77, number]))
+        return as_picture(fit(grey, self.size, self.size).pixels)

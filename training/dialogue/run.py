@@ -1,4 +1,4 @@
-"""The two stages of a run: samples chosen by step and seed, losses, and what is trained in each."""
+"""A run: samples chosen by step and seed, the loss, and what is trained."""
 
 from __future__ import annotations
 
@@ -12,17 +12,38 @@ from PIL import Image
 from torch import Tensor, nn
 
 from guqin_kg.errors import DataError
-from training.dialogue import vlm
-from training.dialogue.config import DialogueTraining, VisionStage
-from training.dialogue.encode import Encoder
+from training import processes
+from training.dialogue import sharded, vlm
+from training.dialogue.config import DialogueTraining
+from training.dialogue.encode import IGNORED, Encoder
 from training.dialogue.evaluate import picture_of
 from training.dialogue.grade import other_words
 from training.dialogue.loop import Plan, fit
-from training.dialogue.pictures import Pictures, others
+from training.dialogue.pictures import NoJianzi, Pictures
 from training.dialogue.records import Conversation, Turn
-from training.dialogue.vision import Slots, VisionTask
+from training.dialogue.sight import Sight, sight_of
 
-_OTHERS = 512
+_OTHERS = 4096
+"""Different pictures that are no jianzi."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One conversation of a batch: the picture ``number`` of a notation (None: one that is no jianzi), and turns."""
+
+    conversation: Conversation | None
+    number: int
+    turns: tuple[Turn, ...]
+
+    @property
+    def length(self) -> int:
+        """About how many tokens of text."""
+        return sum(len(turn.question) + len(turn.answer) + 4 for turn in self.turns)
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Names the picture."""
+        return (self.conversation.iri if self.conversation else "", self.number)
 
 
 @dataclass
@@ -43,21 +64,32 @@ class Sampler:
                 + ", ".join(sorted({t.template for c in self.conversations[:20] for t in c.turns})[:8]),
             )
         self._words = other_words(self.config.lang)
-        self._others: Sequence[Image.Image] = ()
         if self.config.other_share:
-            self._others = others(self.pictures.grammar, self.pictures.size, _OTHERS, self.config.seed)
+            self._other = NoJianzi(self.pictures.grammar, self.pictures.size, self.config.seed)
 
-    def sample(self, step: int) -> list[tuple[Image.Image, list[Turn]]]:
-        """Pictures and turns of one batch."""
-        rng = np.random.default_rng([self.config.seed, step])
-        return [self._one(rng, step) for _ in range(self.config.batch)]
+    def sample(self, step: int) -> list[Sample]:
+        """The batch of a step."""
+        config = self.config
+        pool, slot = divmod(step, config.bucket)
+        rng = np.random.default_rng([config.seed, pool])
+        samples = [self._one(rng, pool * config.bucket) for _ in range(config.batch * config.bucket)]
+        if config.bucket == 1:
+            return samples
+        samples.sort(key=lambda sample: sample.length)
+        start = int(rng.permutation(config.bucket)[slot]) * config.batch
+        return samples[start : start + config.batch]
 
-    def _one(self, rng: np.random.Generator, step: int) -> tuple[Image.Image, list[Turn]]:
+    def picture(self, sample: Sample) -> Image.Image:
+        """What the sample is about."""
+        if sample.conversation is None:
+            return self._other(sample.number)
+        return picture_of(sample.conversation, self.pictures, sample.number)
+
+    def _one(self, rng: np.random.Generator, step: int) -> Sample:
         config = self.config
         if config.other_share and rng.random() < config.other_share:
-            image = self._others[int(rng.integers(len(self._others)))]
             question, answer = (str(rng.choice(self._words[key])) for key in ("questions", "answers"))
-            return image, [Turn(question, answer, "")]
+            return Sample(None, int(rng.integers(_OTHERS)), (Turn(question, answer, ""),))
         single = step < config.readings_first or rng.random() < config.readings_share
         source = self._with_reading if single and self._with_reading else self.conversations
         chosen = source[int(rng.integers(len(source)))]
@@ -69,58 +101,28 @@ class Sampler:
             turns = [turns[int(at)] for at in rng.permutation(len(turns))]
         if config.turns_each:
             turns = turns[: config.turns_each]
-        return picture_of(chosen, self.pictures, int(rng.integers(config.images_each))), turns
-
-
-def train_vision(
-    model: Any,
-    encoder: Encoder,
-    config: DialogueTraining,
-    stage: VisionStage,
-    conversations: Sequence[Conversation],
-    held: Sequence[Conversation],
-    pictures: Pictures,
-    out: Path,
-    quiet: bool,
-) -> dict[str, Any]:
-    """The first stage; returns its figures."""
-    slots = Slots([c.reading for c in (*conversations, *held)], pictures.grammar)
-    task = VisionTask(vlm.vision_tower(model), slots, model.config.vision_config.hidden_size)
-    task.train()
-    prepare = encoder.processor.image_processor
-
-    def pixels(images: Sequence[Image.Image]) -> Tensor:
-        made: Tensor = prepare(images=list(images), return_tensors="pt")["pixel_values"]
-        return made
-
-    def loss_of(step: int) -> Tensor:
-        rng = np.random.default_rng([config.seed, 9, step])
-        some = [conversations[int(at)] for at in rng.integers(len(conversations), size=stage.batch)]
-        images = [picture_of(c, pictures, int(rng.integers(config.images_each))) for c in some]
-        return task.loss(pixels(images), [c.reading for c in some])
-
-    plan = Plan(
-        stage.steps, stage.learning_rate, config.seed, warmup=max(1, stage.steps // 40), weight_decay=0.02,
-        clip=config.clip, log_every=config.log_every, checkpoint_every=config.checkpoint_every,
-        max_minutes=stage.max_minutes, bf16=config.bf16,
-    )  # fmt: skip
-    # the last layer norm of the tower is not on the way of the patches
-    named = {n: p for n, p in task.named_parameters() if "post_layernorm" not in n}
-    rows = fit("vision", named, loss_of, plan, out, quiet=quiet)
-
-    def drawn(readings: Sequence[str]) -> Tensor:
-        return pixels([pictures.of(reading) for reading in readings])
-
-    figures: dict[str, Any] = {"steps": rows[-1]["step"] if rows else None, "loss": rows[-1]["loss"] if rows else None}
-    if held:
-        figures["held_out_glyphs_all_parts_right"] = round(task.right(drawn, [c.reading for c in held][:500]), 4)
-    return figures
+        return Sample(chosen, int(rng.integers(config.images_each)), tuple(turns))
 
 
 def train_dialogue(
     model: Any, encoder: Encoder, config: DialogueTraining, sampler: Sampler, out: Path, quiet: bool
 ) -> list[dict[str, Any]]:
-    """The second stage; returns the rows of its log."""
+    """Train in place; returns the rows of the log."""
+    trained = _prepared(model, config)
+    sight = sight_of(model, encoder.processor, config.freeze_vision)
+    return fit("dialogue", trained, _loss(model, encoder, sampler, sight), _plan(config), out, quiet=quiet)
+
+
+def train_sharded(
+    model: Any, encoder: Encoder, config: DialogueTraining, sampler: Sampler, out: Path, quiet: bool
+) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    """The same with weights divided among processes; returns the rows and, in the first process, all weights."""
+    _prepared(model, config)
+    return sharded.fit(model, lambda divided: _loss(divided, encoder, sampler, None), _plan(config), out, quiet=quiet)
+
+
+def _prepared(model: Any, config: DialogueTraining) -> dict[str, nn.Parameter]:
+    """Set what is trained; returns it by name."""
     if config.lora is None:
         model.requires_grad_(True)
     if config.freeze_vision:
@@ -131,18 +133,35 @@ def train_dialogue(
     model.train()
     if config.freeze_vision:
         vlm.vision_tower(model).eval()
-    plan = Plan(
+    return trained
+
+
+def _plan(config: DialogueTraining) -> Plan:
+    return Plan(
         config.steps, config.learning_rate, config.seed, warmup=config.warmup, weight_decay=config.weight_decay,
         clip=config.clip, log_every=config.log_every, checkpoint_every=config.checkpoint_every,
-        max_minutes=config.max_minutes, bf16=config.bf16,
+        max_minutes=config.max_minutes, clock=config.clock, bf16=config.bf16,
     )  # fmt: skip
-    return fit("dialogue", trained, _loss(model, encoder, sampler), plan, out, quiet=quiet)
 
 
-def _loss(model: nn.Module, encoder: Encoder, sampler: Sampler) -> Callable[[int], Tensor]:
+def _loss(model: nn.Module, encoder: Encoder, sampler: Sampler, sight: Sight | None) -> Callable[[int], Tensor]:
+
+    rank, count = processes.world()
+    where = next(model.parameters()).device
+
     def loss_of(step: int) -> Tensor:
-        batch = encoder.collate([encoder.sample(image, turns) for image, turns in sampler.sample(step)])
+        samples = sampler.sample(step)[rank::count]
+        seen: Sequence[Image.Image | Tensor]
+        if sight is None:
+            seen = [sampler.picture(sample) for sample in samples]
+        else:
+            seen = sight.of([sample.key for sample in samples], lambda at: sampler.picture(samples[at]))
+        rows = [encoder.sample(image, sample.turns) for image, sample in zip(seen, samples, strict=True)]
+        batch = {name: value.to(where) for name, value in encoder.collate(rows).items()}
         loss: Tensor = model(**batch).loss
+        if count > 1:  # the model gives the mean over its own tokens; the step's is over those of all processes
+            own = float((batch["labels"] != IGNORED).sum())
+            loss = loss * (own / processes.total(own))
         return loss
 
     return loss_of

@@ -1,11 +1,12 @@
 """The model: a small vision-language model from a configuration, or one of the user's through the same classes.
 
-Both are ``AutoModelForImageTextToText`` with an ``AutoProcessor``; the bundled one is LLaVA's class with a CLIP vision
-tower, a small decoder and a character tokenizer.
+Both are ``AutoModelForImageTextToText`` with an ``AutoProcessor``; the bundled one is LLaVA's class with the
+recogniser's encoder as its vision tower, a small decoder of Qwen2's form and a character tokenizer.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import nn
 
 from guqin_kg import resources
 from guqin_kg.errors import DataError, MissingExtraError, NotFoundError
+from training.dialogue import shelf, tower
 from training.dialogue import tokenizer as characters
 from training.dialogue.config import BUNDLED, DialogueLora, Shape
 
@@ -23,33 +25,23 @@ ADAPTER = "adapter_config.json"
 
 
 def build(shape: Shape, alphabet: Sequence[str], seed: int) -> tuple[Any, Any]:
-    """A new model and its processor; the weights are fixed by ``seed``."""
-    from transformers import CLIPVisionConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor, Qwen2Config
-    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+    """A new model and its processor: the recogniser's encoder as it is, the rest fixed by ``seed``."""
+    from transformers import LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor, Qwen2Config
 
+    folder = resources.folder("models") / "recogniser" if shape.recogniser == BUNDLED else Path(shape.recogniser)
+    vision, weights = tower.from_recogniser(folder, shape.merge)
     torch.manual_seed(seed)
     words = characters.build(alphabet)
-    size = {"height": shape.image, "width": shape.image}
-    pictures = CLIPImageProcessorPil(size=size, crop_size=size, do_center_crop=False, do_resize=True)
     processor = LlavaProcessor(
-        image_processor=pictures,
+        image_processor=tower.GlyphImageProcessor(vision.height, vision.width),
         tokenizer=words,
-        patch_size=shape.patch,
-        vision_feature_select_strategy="default",
+        patch_size=vision.patch,
+        vision_feature_select_strategy="full",
         chat_template=characters.CHAT,
-        num_additional_image_tokens=1,
+        num_additional_image_tokens=0,
     )
-    image_token = words.convert_tokens_to_ids(characters.IMAGE)
     config = LlavaConfig(
-        vision_config=CLIPVisionConfig(
-            hidden_size=shape.vision_hidden,
-            intermediate_size=shape.vision_feed_forward,
-            num_hidden_layers=shape.vision_layers,
-            num_attention_heads=shape.vision_heads,
-            image_size=shape.image,
-            patch_size=shape.patch,
-            projection_dim=shape.vision_hidden,
-        ),
+        vision_config=vision,
         text_config=Qwen2Config(
             vocab_size=len(words),
             hidden_size=shape.text_hidden,
@@ -64,10 +56,13 @@ def build(shape: Shape, alphabet: Sequence[str], seed: int) -> tuple[Any, Any]:
             eos_token_id=words.eos_token_id,
             pad_token_id=words.pad_token_id,
         ),
-        image_token_index=image_token,
+        image_token_index=words.convert_tokens_to_ids(characters.IMAGE),
+        image_seq_length=vision.tokens,
         vision_feature_layer=-1,
+        vision_feature_select_strategy="full",
     )
     model: Any = LlavaForConditionalGeneration(config)
+    model.model.vision_tower.load_state_dict(weights)
     model.generation_config.eos_token_id = words.eos_token_id
     model.generation_config.pad_token_id = words.pad_token_id
     return model, processor
@@ -104,6 +99,7 @@ def load(base: str, *, trust_remote_code: bool = False) -> tuple[Any, Any]:
 
     Raises:
         NotFoundError: nothing there.
+        UsageError: the adapter was trained over another base or vocabulary.
         DataError: it is no image-text-to-text model, or damaged.
         MissingExtraError: its processor needs torchvision (those with a video slot do).
     """
@@ -123,6 +119,7 @@ def load(base: str, *, trust_remote_code: bool = False) -> tuple[Any, Any]:
         if adapter.is_file():
             from peft import PeftModel
 
+            shelf.check(Path(place), inner, processor)
             model = PeftModel.from_pretrained(model, place, is_trainable=True, local_files_only=True)
     except ImportError as error:
         what = "torchvision" if "torchvision" in str(error).lower() else str(error).strip().splitlines()[0]
@@ -174,10 +171,22 @@ def vision_tower(model: Any) -> nn.Module:
     raise DataError("this model has no vision tower of a known name", hint="set freeze_vision: false")
 
 
-def save(model: Any, processor: Any, out: Path) -> None:
-    """Write weights (safetensors) and processor."""
+def save(model: Any, processor: Any, out: Path, state: Any = None) -> None:
+    """Write weights (safetensors, half precision for our own model) and processor.
+
+    Args:
+        model: whose weights.
+        processor: its processor.
+        out: folder.
+        state: the weights, where those of ``model`` are divided among processes.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(out)
+    if state is not None:
+        model.save_pretrained(out, state_dict=state)
+    elif isinstance(vision_tower(model), tower.GlyphTower) and not hasattr(model, "peft_config"):
+        copy.deepcopy(model).half().save_pretrained(out)
+    else:
+        model.save_pretrained(out)
     processor.save_pretrained(out)
 
 

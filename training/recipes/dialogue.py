@@ -1,18 +1,21 @@
 """Fine-tune a vision-language model on generated dialogues, and measure what it has right.
 
-``guqin train dialogue --config tiny --out DIR``
+One process:   ``guqin train dialogue --config tiny --out DIR``
+Several:       ``torchrun --nproc_per_node 2 -m training.recipes.dialogue --config ours --out DIR``
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from guqin_kg.errors import DataError, NotFoundError
+from guqin_kg.errors import DataError, GuqinKGError, NotFoundError, UsageError
 from guqin_kg.query.session import GraphSession
-from training.dialogue.config import DialogueTraining
+from training.dialogue.config import BUNDLED, DialogueTraining
 
 if TYPE_CHECKING:
     from training.dialogue.pictures import Pictures
@@ -50,51 +53,61 @@ def dialogue(
     _offline(config.base)
     import torch
 
-    from training.dialogue import records, run, vlm
+    from training import processes
+    from training.dialogue import records, run, sharded, vlm
     from training.dialogue.encode import Encoder
     from training.dialogue.evaluate import evaluate
-    from training.dialogue.grade import Grader
+    from training.dialogue.grade import Grader, other_words
     from training.dialogue.pictures import Pictures
     from training.dialogue.tokenizer import alphabet
 
     torch.set_num_threads(config.threads)
+    rank, count = processes.world()
+    if config.batch < count:
+        raise UsageError(f"a batch of {config.batch} cannot be shared by {count} processes", hint="raise batch")
     place = cache or out / "cache"
+    if rank > 0:
+        processes.wait()  # the first process generates, the others read what it wrote
     if data is not None:
         found = records.read_folder(data, config.dialogues, config.lang)
     else:
         found = records.generate(config, session, place)
         if not found["train"]:
             raise DataError("there is no conversation to train on", code="empty-data", hint="raise notations")
+    if rank == 0:
+        processes.wait()
     grammar = session.grammar
-    pictures = Pictures(place, grammar, config.preset, config.picture_size, config.images_each, config.seed)
+    pictures = Pictures(place, grammar, config.presets, config.picture_size, config.images_each, config.seed)
     undrawn = seen_only(found, pictures)
     if config.base:
         model, processor = vlm.load(config.base, trust_remote_code=trust_remote_code)
         if config.lora is not None and not hasattr(model, "peft_config"):
-            model = vlm.adapt(model, config.lora, vlm.place_of(config.base), config.seed)
+            named = config.base if config.base == BUNDLED else vlm.place_of(config.base)
+            model = vlm.adapt(model, config.lora, named, config.seed)
     else:
         texts = [t.question + t.answer for part in found.values() for c in part for t in c.turns]
-        from training.dialogue.grade import other_words
-
         texts += [text for texts_ in other_words(config.lang).values() for text in texts_]
         model, processor = vlm.build(config.shape, alphabet(texts, grammar.inventory), config.seed)
+    model = model.to(processes.device())
     encoder = Encoder(processor, config.max_tokens)
     figures: dict[str, Any] = {"train_notations": len(found["train"]), "held_out_notations": len(found["val"])}
     figures["left_out_without_written_form"] = undrawn
-    if config.vision is not None:
-        figures["vision"] = run.train_vision(
-            model, encoder, config, config.vision, found["train"], found["val"], pictures, out, quiet
-        )
     sampler = run.Sampler(config, found["train"], pictures)
-    log = run.train_dialogue(model, encoder, config, sampler, out, quiet)
+    state = None
+    if sharded.wanted():
+        log, state = run.train_sharded(model, encoder, config, sampler, out, quiet)
+    else:
+        log = run.train_dialogue(model, encoder, config, sampler, out, quiet)
     figures |= {"steps": log[-1]["step"] if log else config.steps, "loss": log[-1]["loss"] if log else None}
     figures["minutes"] = log[-1]["minutes"] if log else None
-    _save(model, processor, out, config, figures, session.content_hash, command, merge)
-    if config.evaluate_notations and found["val"]:
+    if rank > 0:
+        return figures
+    _save(model, processor, out, config, figures, session.content_hash, command, merge, state=state)
+    if state is None and config.evaluate_notations and found["val"]:
         asked = held_out(config, session, place, found["val"])
         grader = Grader(grammar, config.lang, [*found["train"], *asked])
         figures["evaluation"] = evaluate(
-            model, encoder, grader, asked[: config.evaluate_notations], pictures,
+            model, encoder, grader, spread(asked, config.evaluate_notations), pictures,
             tokens=config.answer_tokens, other=20 if config.other_share else 0, seed=config.seed + 1,
         )  # fmt: skip
     if config.published:
@@ -130,6 +143,12 @@ def held_out(
     return [c for c in full if c.iri in wanted] or val
 
 
+def spread(held: list[Conversation], count: int) -> list[Conversation]:
+    """``count`` of the held-out conversations, from all over the lexicon's order."""
+    step = max(1, len(held) / count)
+    return [held[int(at * step)] for at in range(min(count, len(held)))]
+
+
 def measure(
     model_folder: str,
     session: GraphSession,
@@ -140,10 +159,11 @@ def measure(
     lang: str = "zh",
     preset: str = "clean",
     seed: int = 1,
+    others: int = 0,
     cache: Path,
     trust_remote_code: bool = False,
 ) -> dict[str, Any]:
-    """Ask a trained model about held-out notations.
+    """Ask a trained model about held-out notations, and about ``others`` pictures that are no jianzi.
 
     Raises:
         NotFoundError: no model, or no held-out notation in the data.
@@ -163,9 +183,10 @@ def measure(
         raise NotFoundError("no held-out notation in these dialogues", hint="`guqin regenerate --set twenty-two`")
     model, processor = vlm.load(model_folder, trust_remote_code=trust_remote_code)
     grader = Grader(session.grammar, lang, [*found["train"], *found["val"]])
-    pictures = Pictures(cache, session.grammar, preset, config.picture_size, 1, seed)
+    pictures = Pictures(cache, session.grammar, (preset,), config.picture_size, 1, seed)
     seen_only(found, pictures)
-    report = evaluate(model, Encoder(processor), grader, found["val"][:notations], pictures, seed=seed)
+    held = spread(found["val"], notations)
+    report = evaluate(model, Encoder(processor), grader, held, pictures, other=others, seed=seed)
     return {"model": model_folder, **report}
 
 
@@ -177,17 +198,19 @@ def _offline(base: str | None) -> None:
 
 def _save(
     model: Any, processor: Any, out: Path, config: DialogueTraining, figures: dict[str, Any], graph: str, command: str,
-    merge: bool, weights: bool = True,
+    merge: bool, weights: bool = True, state: Any = None,
 ) -> None:  # fmt: skip
     from guqin_kg.errors import LimitError
-    from training.dialogue import vlm
+    from training.dialogue import card, shelf, vlm
 
     try:
         if weights:
-            vlm.save(vlm.merged(model) if merge else model, processor, out)
+            vlm.save(vlm.merged(model) if merge else model, processor, out, state)
+            if config.lora is not None and config.base and not merge:
+                shelf.describe(out, config.base, vlm.place_of(config.base), processor, graph, command)
         about = {"config": config.model_dump(mode="json"), "graph": graph, "command": command, "figures": figures}
         (out / "training.json").write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", "utf-8")
-        (out / "README.md").write_text(_card(config, figures, graph, command), "utf-8")
+        (out / "README.md").write_text(card.write(about), "utf-8")
     except OSError as error:
         raise LimitError(
             f"cannot write the model: {error.strerror or error}", code="no-space", file=out,
@@ -195,18 +218,36 @@ def _save(
         ) from None  # fmt: skip
 
 
-def _card(config: DialogueTraining, figures: dict[str, Any], graph: str, command: str) -> str:
-    rows = (figures.get("evaluation") or {}).get("facts", {})
-    table = "".join(f"| {fact} | {row['right']}/{row['asked']} | {row['share']:.3f} |\n" for fact, row in rows.items())
-    return (
-        "# Dialogue model for guqin tablature\n\n"
-        f"Command: `{command or 'guqin train dialogue'}`  \nSeed: {config.seed}  \nGraph: `{graph}`  \n"
-        f"Base: {config.base or 'new, from the configuration'}"
-        f"{', LoRA rank ' + str(config.lora.rank) if config.lora else ', all weights'}  \n"
-        f"Data: {figures['train_notations']} notations for training, {figures['held_out_notations']} held out; "
-        f"turns: {config.dialogues}; pictures drawn ({config.preset}), {config.images_each} each  \n"
-        f"Steps: {figures['steps']}, last training loss {figures['loss']}\n\n"
-        "Held-out notations, answers parsed back and compared with the graph:\n\n"
-        f"| fact | right | share |\n| --- | --- | --- |\n{table or '| not measured | | |' + chr(10)}\n"
-        "Trained on drawn pictures only. Not for deciding what an unclear print says: use `guqin recognize` for that.\n"
-    )
+def main(arguments: list[str] | None = None) -> int:
+    """Command line for torchrun and accelerate."""
+    parser = argparse.ArgumentParser(prog="python -m training.recipes.dialogue", description=__doc__)
+    parser.add_argument("--config", default="tiny")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--base")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--workspace", type=Path)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--notations", type=int)
+    parser.add_argument("--log-every", type=int)
+    given = parser.parse_args(arguments)
+    from guqin_kg.query.session import open_graph
+    from training.dialogue.config import load
+
+    try:
+        config = load(
+            given.config, base=given.base, steps=given.steps, notations=given.notations, log_every=given.log_every
+        )
+        figures = dialogue(
+            config, given.out, open_graph(given.workspace), data=given.data, cache=given.cache,
+            command=f"python -m training.recipes.dialogue --config {Path(given.config).name}",
+        )  # fmt: skip
+    except GuqinKGError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_status
+    sys.stdout.write(json.dumps(figures, ensure_ascii=False) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""The card of a dialogue model: how it was made and what it has right, from its ``training.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from guqin_kg.errors import NotFoundError
+
+_BLANK = "blank picture"
+
+
+def add(folder: Path, label: str, report: Mapping[str, Any]) -> None:
+    """Enter measures under a label (they replace those of that label) and write the card again.
+
+    Raises:
+        NotFoundError: the folder has no ``training.json``.
+    """
+    path = folder / "training.json"
+    if not path.is_file():
+        raise NotFoundError(f"no training.json in {folder}", hint="only models of `guqin train dialogue` have a card")
+    about = json.loads(path.read_text("utf-8"))
+    about["figures"].setdefault("evaluations", {})[label] = {k: v for k, v in report.items() if k != "model"}
+    path.write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    (folder / "README.md").write_text(write(about), "utf-8")
+
+
+def write(about: Mapping[str, Any]) -> str:
+    """The card as Markdown."""
+    config, figures = about["config"], about["figures"]
+    how = f"LoRA rank {config['lora']['rank']}" if config["lora"] else "all weights"
+    if not config["base"]:
+        how = "a new decoder; the vision tower is the encoder of the bundled recogniser"
+    how += ", the tower frozen" if config["freeze_vision"] else ""
+    lines = [
+        "# Dialogue model for guqin tablature",
+        "",
+        "Looks at the picture of one jianzi and answers questions about it, in the words of the graph's dialogues.",
+        "",
+        f"- Command: `{about['command'] or 'guqin train dialogue'}`, seed {config['seed']}",
+        f"- Graph: `{about['graph']}`",
+        f"- Base: {config['base'] or 'none'}; trained: {how}",
+        f"- Data: {figures['train_notations']} notations for training, {figures['held_out_notations']} held out (by "
+        f"their IRI); turns: {config['dialogues']}, language {config['lang']}; pictures drawn "
+        f"({', '.join(config['presets'])}), {config['images_each']} each; no real picture",
+        f"- Steps: {figures['steps']} of {config['batch']}, last training loss {figures['loss']}, "
+        f"{figures['minutes']} minutes ({config['clock']} clock)",
+        "- Licence: that of the software (Apache 2.0); what it learnt from, the graph's sentences, is CC BY 4.0",
+        "- Limits: one glyph a picture; drawn pictures only. Not for deciding what an unclear print says: "
+        "use `guqin recognize` for that. After several turns it may repeat what it said rather than look again.",
+    ]
+    reports = dict(figures.get("evaluations") or {})
+    if not reports and figures.get("evaluation"):
+        reports = {"at the end of training": figures["evaluation"]}
+    if reports:
+        lines += [
+            "",
+            "Held-out notations, each question asked alone; answers parsed back and compared with the graph:",
+            "",
+        ]
+        lines += _table(reports)
+    return "\n".join(lines) + "\n"
+
+
+def _table(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    columns: dict[str, Mapping[str, Any]] = {}
+    for label, report in reports.items():
+        columns[f"{label}, {report['notations']} notations"] = report["facts"]
+        if report.get("blank_picture"):
+            columns[f"{label}, {_BLANK}"] = report["blank_picture"]
+    facts = sorted({fact for rows in columns.values() for fact in rows}, key=_order)
+    out = ["| fact | " + " | ".join(columns) + " |", "| --- |" + " --- |" * len(columns)]
+    for fact in facts:
+        cells = []
+        for rows in columns.values():
+            row = rows.get(fact)
+            cells.append(f"{row['share']:.3f} ({row['right']}/{row['asked']})" if row else "")
+        out.append(f"| {fact} | " + " | ".join(cells) + " |")
+    return out
+
+
+def _order(fact: str) -> tuple[int, str]:
+    first = ("whole", "facts", "finger", "hui", "string", "technique", "sound")
+    return (first.index(fact), "") if fact in first else (len(first), fact)

@@ -1,0 +1,51 @@
+"""Several processes of one run, as ``torchrun`` or ``accelerate launch`` start them: ranks, waiting, sums."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+
+def world() -> tuple[int, int]:
+    """``(rank, processes)`` of this run, joining the group that the launcher prepared; ``(0, 1)`` without one."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return 0, 1
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return torch.distributed.get_rank(), size
+
+
+def device() -> torch.device:
+    """The graphics processor of this process where there is one, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
+
+
+def wait() -> None:
+    """Go on when every process is here."""
+    if world()[1] > 1:
+        torch.distributed.barrier()
+
+
+def total(value: float) -> float:
+    """The sum of ``value`` over the processes."""
+    if world()[1] == 1:
+        return value
+    tensor = torch.tensor([value], dtype=torch.float64 if device().type == "cpu" else torch.float32, device=device())
+    torch.distributed.all_reduce(tensor)
+    return float(tensor)
+
+
+def add_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace each gradient by its sum over the processes (each has the gradient of its share of the loss)."""
+    if world()[1] == 1:
+        return
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        torch.distributed.all_reduce(parameter.grad)
