@@ -298,6 +298,45 @@ class KnowledgeGraph:
         found: list[dict[str, Any]] = self._recognisers[key].recognise(rows, top, sequence)
         return found
 
+    def similar(
+        self,
+        reading: str | None = None,
+        *,
+        by: str = "structure",
+        image: str | Path | None = None,
+        audio: str | Path | None = None,
+        against: str | None = None,
+        adapter: str | None = None,
+        top: int = 10,
+    ) -> list[dict[str, Any]]:
+        """Nearest notations of the graph to a reading, a picture or a WAV file, best first.
+
+        Args:
+            reading: a reading (or give ``image`` or ``audio``).
+            by: what of a reading is compared: ``structure``, ``published``, or by the contrastive model ``text``,
+                ``image`` (its drawing), ``audio`` (its sound).
+            image: a picture of one glyph.
+            audio: a WAV file.
+            against: what of the notations it is compared with: ``text``, ``image`` or ``audio``.
+            adapter: contrastive adapter for a book.
+            top: how many.
+
+        Returns:
+            Objects with ``other`` (IRI), ``name``, ``similarity``.
+        """
+        from guqin_kg.recognise.nearest import Search
+        from guqin_kg.recognise.towers import Towers
+
+        if (reading is not None) + (image is not None) + (audio is not None) != 1:
+            raise UsageError(
+                "search with one thing: a reading, an image or a sound", hint='kg.similar("…", by="image")'
+            )
+        if reading is not None and by in ("structure", "published"):
+            return self.session.similar(reading, published=by == "published").rows[:top]
+        search = Search(self.session, Towers.open(adapter=adapter, workspace=self.workspace.root))
+        found = search.find(reading=reading, by=by, image=image, audio=audio, against=against, top=top)
+        return [{"other": row.iri, "name": row.name, "similarity": row.similarity} for row in found]
+
     def explain_image(self, image: str | Path, *, lang: str = "zh", adapter: str | None = None) -> str:
         """Recognise one picture and explain what it is most likely to be.
 

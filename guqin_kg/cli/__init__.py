@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "export": ("guqin_kg.cli.dialogue", "export", "Generated data as trainers take it."),
     "ask": ("guqin_kg.cli.ask", "ask", "Ask in words; the answer rests on the graph."),
     "explain": ("guqin_kg.cli.explain", "explain", "What the hands do, with sources."),
-    "similar": ("guqin_kg.cli.query", "similar", "Nearest notations."),
+    "similar": ("guqin_kg.cli.similar", "similar", "Nearest notations, pictures and sounds."),
     "query": ("guqin_kg.cli.query", "query", "Ask the graph, by a library query or SPARQL."),
     "pitch": ("guqin_kg.cli.sound", "pitch", "What notations sound."),
     "play": ("guqin_kg.cli.sound", "play", "Sound notations as audio."),

@@ -85,7 +85,7 @@ def query(
             result = session.query_text(text, timeout=timeout, max_rows=max_rows, file=spec.file)
         else:
             result = session.query(spec, given)
-    _print(result, fmt)
+    print_result(result, fmt)
 
 
 def _no_file(name: str) -> bool:
@@ -176,7 +176,7 @@ def _print_list(library: QueryLibrary, fmt: str) -> None:
         click.echo(f"  {s.name:<{width}}  {s.question['zh']} {s.question['en']}" + (f"  [{takes}]" if takes else ""))
 
 
-def _print(result: QueryResult, fmt: str) -> None:
+def print_result(result: QueryResult, fmt: str) -> None:
     if fmt == "json":
         echo_json(result.to_json())
     elif fmt == "csv":
@@ -187,27 +187,3 @@ def _print(result: QueryResult, fmt: str) -> None:
         click.echo(result.to_turtle(), nl=False)
     else:
         click.echo(result.to_table())
-
-
-@click.command()
-@click.argument("reading")
-@click.option(
-    "--by", type=click.Choice(["structure", "published"]), default="structure", show_default=True, help="Measure."
-)
-@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="How many.")
-@format_option("table", "csv", "json")
-@workspace_option()
-def similar(reading: str, by: str, top: int, fmt: str, workspace: Path | None) -> None:
-    """Nearest notations of the graph, by shared parts (structure) or by the neighbourhood of the published tables.
-
-    \b
-    Examples:
-      guqin similar 大九勾四
-      guqin similar 大八半擘四 --by published --top 5
-    """
-    from guqin_kg.query.session import open_graph
-
-    session = open_graph(workspace, say=talk)
-    result = session.similar(reading, published=by == "published")
-    result.terms = result.terms[:top]
-    _print(result, fmt)

@@ -1,0 +1,126 @@
+"""The contrastive towers without torch: same vectors as with it, adapters, clear refusals."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from guqin_kg.errors import DataError, NotFoundError, UsageError
+from guqin_kg.recognise.towers import Towers, trunk_hash
+from guqin_kg.recognise.weights import read_safetensors
+
+torch = pytest.importorskip("torch", reason="needs the [train] extra")
+pytestmark = pytest.mark.train
+
+TEXTS = ["大九勾四", "勾", "散挑七", "未知的字"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from training.contrastive.model import Towers as Trained
+    from training.contrastive.model import TowersConfig
+
+    torch.manual_seed(3)
+    config = TowersConfig(
+        characters="七九勾四大挑散", modalities=["image", "text", "audio"], height=32, width=24, channels=[8, 16],
+        blocks=[1, 0], hidden=24, heads=2, feed_forward=32, image_layers=2, text_layers=2, audio_layers=1, bands=16,
+        frames=18, space=20, queries=3,
+    )  # fmt: skip
+    trained = Trained(config)
+    with torch.no_grad():
+        for name, value in trained.named_parameters():
+            if "bias" in name or "cell_position" in name:
+                value.normal_(std=0.1)
+        for name, value in trained.named_buffers():
+            if "running" in name:
+                value.uniform_(0.5, 1.5)
+    out = tmp_path_factory.mktemp("towers")
+    trained.save_pretrained(out)
+    return out
+
+
+def with_torch(folder: Path, adapter: Path | None = None) -> tuple[np.ndarray, ...]:
+    from training.contrastive.run import read
+
+    trained = read(folder).eval()
+    if adapter is not None:
+        from peft import PeftModel
+
+        trained = PeftModel.from_pretrained(trained, adapter).merge_and_unload()
+    images = torch.from_numpy(windows()).float().div(255).unsqueeze(1)
+    with torch.no_grad():
+        found = trained(image=images, text=trained.text_tensor(TEXTS), audio=torch.from_numpy(frames()))
+    return tuple(found[name].numpy() for name in ("image", "text", "audio"))
+
+
+def windows() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (70, 32, 24), dtype=np.uint8)
+
+
+def frames() -> np.ndarray:
+    return np.random.default_rng(1).standard_normal((3, 18, 16)).astype(np.float32)
+
+
+def test_the_same_vectors_with_and_without_torch(model: Path) -> None:
+    towers = Towers.open(model)
+    found = towers.images(windows()), towers.texts(TEXTS), towers.sounds(frames())
+    for mine, theirs in zip(found, with_torch(model), strict=True):
+        assert mine.shape == theirs.shape
+        assert np.allclose(mine, theirs, atol=2e-5)
+        assert np.allclose(np.linalg.norm(mine, axis=1), 1, atol=1e-5)
+    assert towers.unknown(TEXTS) == sorted("未知的字")
+
+
+def test_an_adapter_is_added_in_and_refused_over_another_model(model: Path, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    from training.contrastive.run import read
+
+    wrapped = get_peft_model(
+        read(model), LoraConfig(r=2, target_modules=r".*image\..*(query|value|conv1|project)", init_lora_weights=False)
+    )
+    place = tmp_path / "book"
+    wrapped.save_pretrained(place)
+    about = {"name": "book", "base": trunk_hash(read_safetensors(model / "model.safetensors"))}
+    (place / "adapter.json").write_text(json.dumps(about), "utf-8")
+    towers = Towers.open(model, str(place))
+    assert towers.name == "book"
+    image, text, _ = with_torch(model, place)
+    assert np.allclose(towers.images(windows()), image, atol=5e-5)
+    assert np.allclose(towers.texts(TEXTS), text, atol=2e-5)
+    plain = Towers.open(model)
+    assert np.abs(plain.images(windows()) - image).max() > 1e-3
+    assert plain.key != towers.key
+    (place / "adapter.json").write_text(json.dumps(about | {"base": "0" * 32}), "utf-8")
+    with pytest.raises(UsageError, match="another contrastive model"):
+        Towers.open(model, str(place))
+
+
+def test_what_is_missing_is_said(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no contrastive model"):
+        Towers.open(tmp_path)
+    with pytest.raises(NotFoundError, match="no contrastive adapter 'nobody'"):
+        Towers.open(model, "nobody")
+    (tmp_path / "config.json").write_text('{"model_type": "clip"}', "utf-8")
+    (tmp_path / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes())
+    with pytest.raises(DataError, match="'clip'"):
+        Towers.open(tmp_path)
+    (tmp_path / "config.json").write_text((model / "config.json").read_text("utf-8"), "utf-8")
+    (tmp_path / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes()[:-100])
+    with pytest.raises(DataError, match="safetensors"):
+        Towers.open(tmp_path)
+
+
+def test_searching_needs_no_torch(model: Path) -> None:
+    code = (
+        "import sys, numpy as np; from pathlib import Path; from guqin_kg.recognise.nearest import Search\n"
+        "from guqin_kg.recognise.towers import Towers\n"
+        f"t = Towers.open(Path({str(model)!r})); t.texts(['勾']); t.images(np.zeros((1, 32, 24), 'u1'))\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
