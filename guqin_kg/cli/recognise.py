@@ -120,7 +120,7 @@ def adapters(merge: str | None, base: Path | None, out: Path | None, fmt: str, w
       guqin adapters --merge wusheng-1457 --out models/wusheng    then: guqin recognize --base models/wusheng …
       guqin train recognizer --config adapt --data crops.jsonl --name my-book    puts one more on the shelf
     """
-    from guqin_kg.recognise import shelf
+    from guqin_kg.recognise import shelf, towers
 
     space = workspace_or_none(workspace)
     if merge or out:
@@ -132,13 +132,14 @@ def adapters(merge: str | None, base: Path | None, out: Path | None, fmt: str, w
         else:
             click.echo(f"{merge} merged into {written}: guqin recognize --base {written} IMAGE …")
         return
-    rows = shelf.adapters(space.root if space else None)
+    root = space.root if space else None
+    rows = [{"model": shelf.BASE, **row} for row in shelf.adapters(root)] + towers.adapters(workspace=root)
     if fmt == "json":
-        keys = ("name", "folder", "base", "vocabulary", "graph", "crops", "readings", "credit", "measures")
+        keys = ("name", "model", "folder", "base", "vocabulary", "graph", "crops", "readings", "credit", "measures")
         echo_json([{key: row[key] for key in keys if key in row} for row in rows])
         return
     if not rows:
         talk("no adapters yet: guqin train recognizer --config adapt --data crops.jsonl --name NAME")
     for row in rows:
         size = f"{row.get('crops', '?')} crops, {row.get('readings', '?')} readings"
-        click.echo(f"{row['name']}\t{size}\t{row.get('credit', '')}")
+        click.echo(f"{row['name']}\t{row['model']}\t{size}\t{row.get('credit', '')}")

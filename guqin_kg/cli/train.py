@@ -10,6 +10,7 @@ import click
 
 from guqin_kg.cli.common import echo_json, format_option, talk, workspace_option
 from guqin_kg.cli.recognise import workspace_or_none
+from guqin_kg.cli.train_contrastive import evaluate_contrastive, train_contrastive
 from guqin_kg.cli.train_dialogue import evaluate_dialogue, train_dialogue
 
 
@@ -31,6 +32,7 @@ def train() -> None:
     Examples:
       guqin train recognizer --config adapt --data crops.jsonl --name my-book
       guqin train recognizer --config tiny --out /tmp/tiny
+      guqin train contrastive --list
     """
 
 
@@ -145,6 +147,7 @@ def evaluate() -> None:
     \b
     Examples:
       guqin evaluate recognizer --data crops.jsonl
+      guqin evaluate contrastive --data crops.jsonl
     """
 
 
@@ -199,5 +202,7 @@ def evaluate_recognizer(
         click.echo(report.text())
 
 
+train.add_command(train_contrastive)
 train.add_command(train_dialogue)
+evaluate.add_command(evaluate_contrastive)
 evaluate.add_command(evaluate_dialogue)

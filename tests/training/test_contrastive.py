@@ -1,12 +1,15 @@
-"""The contrastive recipe: configurations, loss, ranks, resuming, several processes."""
+"""The contrastive recipe: configurations, loss, ranks, resuming, several processes, bases, adapters."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +17,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 pytest.importorskip("transformers", reason="needs the [train] extra")
 
-from guqin_kg.errors import UsageError  # noqa: E402
-from training.contrastive import data, measure, run  # noqa: E402
+from guqin_kg.errors import NotFoundError, UsageError  # noqa: E402
+from training.contrastive import data, measure, report, run  # noqa: E402
 from training.contrastive.config import CONFIGS, load, names  # noqa: E402
-from training.contrastive.loss import pair_loss  # noqa: E402
+from training.contrastive.loss import ContrastiveLoss, pair_loss  # noqa: E402
 from training.recipes.contrastive import contrastive  # noqa: E402
 
 pytestmark = pytest.mark.train
@@ -29,17 +32,58 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("drawn")
 
 
-def test_every_configuration_loads_and_takes_two_steps(cache: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def tiny(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of toy towers with all three modalities."""
+    out = tmp_path_factory.mktemp("tiny")
+    contrastive(load("tiny", modalities=["image", "text", "audio"]), out, cache=cache, quiet=True)
+    return out
+
+
+def small(name: str, tiny: Path, **more: Any) -> Any:
+    """A bundled configuration at toy size."""
+    found = load(name)
+    size = {"towers": TOWERS, "max_steps": 2, "batch": 6, "threads": 1, "head_steps": min(found.head_steps, 1)}
+    if found.base:
+        size["base"] = str(tiny)
+    if found.source == "sampled":
+        size |= {"drawn_images": 16, "shard": 8, "bank": 20}
+    return load(name, **{**size, "notations": 6, "images_each": 3, **more})
+
+
+def test_every_configuration_loads_and_takes_two_steps(
+    tiny: Path, cache: Path, tmp_path: Path, recogniser: Path
+) -> None:
     found = names()
-    assert len(found) == len(list(CONFIGS.glob("*.yaml"))) >= 5
+    assert len(found) == len(list(CONFIGS.glob("*.yaml"))) >= 7
     for name in found:
-        config = load(name, notations=6, images_each=3, batch=6, max_steps=2, epochs=2, towers=TOWERS)
+        config = small(name, tiny, **({"start": str(recogniser)} if load(name).start else {}))
+        if config.recipe == "adapt":
+            continue  # has a test of its own
         figures = contrastive(config, tmp_path / name, cache=cache, quiet=True)
         assert figures["steps"] == 2
         assert np.isfinite(figures["loss"])
         assert 0 <= figures["image_to_text"]["top1"] <= figures["image_to_text"]["top5"] <= 1
         assert ("image_to_audio" in figures) == ("audio" in config.modalities)
-        assert (tmp_path / name / "model.safetensors").is_file()
+        assert run.read(tmp_path / name).config.modalities[:2] == ["image", "text"]
+        told = json.loads((tmp_path / name / "training.json").read_text("utf-8"))
+        assert told["config"]["seed"] == config.seed
+        assert len(told["graph"]) == 32
+
+
+@pytest.fixture(scope="module")
+def recogniser(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recogniser of the toy towers' shape, untrained."""
+    from guqin_kg.recognise.vocabulary import Vocabulary
+    from training.config import Architecture
+    from training.recogniser import bundle
+
+    out = tmp_path_factory.mktemp("recogniser")
+    same = ("height", "width", "channels", "blocks", "hidden", "heads", "feed_forward")
+    shape = {k: TOWERS[k] for k in same} | {"encoder_layers": TOWERS["image_layers"], "decoder_layers": 1}
+    vocabulary = Vocabulary.of(["a", "b"])
+    bundle.write(out, bundle.build(Architecture(**shape), vocabulary, 1), vocabulary, "graph", {}, {})
+    return out
 
 
 def test_the_published_figures_stand_beside_ours() -> None:
@@ -58,6 +102,9 @@ def test_all_problems_of_a_configuration_are_said_at_once(tmp_path: Path) -> Non
         assert part in str(caught.value)
 
 
+# -- loss and ranks ----------------------------------------------------------------------------------------------
+
+
 def test_equal_classes_are_positives_of_each_other() -> None:
     first = torch.nn.functional.normalize(torch.tensor([[1.0, 0.1], [1.0, 0.1], [0.1, 1.0]]), dim=1)
     labels = torch.tensor([0, 0, 1])
@@ -70,11 +117,44 @@ def test_equal_classes_are_positives_of_each_other() -> None:
     assert torch.isclose(aware, shuffled)
 
 
+def test_further_texts_push_images_away_unless_they_are_of_the_same_class() -> None:
+    images = torch.nn.functional.normalize(torch.tensor([[1.0, 0.2], [0.2, 1.0]]), dim=1).requires_grad_()
+    texts, scale, labels = images.detach(), torch.tensor(10.0), torch.tensor([0, 1])
+    near = torch.nn.functional.normalize(torch.tensor([[1.0, 0.6]]), dim=1)
+
+    def pull(classes: list[int] | None) -> float:
+        """How strongly the first image is drawn to ``near``."""
+        vectors = {"image": images, "text": texts}
+        more = None if classes is None else torch.tensor(classes)
+        loss = ContrastiveLoss()(vectors if more is None else vectors | {"negative": near}, labels, scale, more)
+        (gradient,) = torch.autograd.grad(loss, images)
+        return float(-gradient[0] @ near[0])
+
+    assert pull([7]) < pull(None) < pull([0])
+
+
 def test_ranks_count_ties_against_us() -> None:
     gallery = np.eye(3, dtype=np.float32)
     queries = np.array([[1, 0, 0], [0.5, 0.5, 0], [0, 0, 1]], np.float32)
     assert measure.ranks(queries, gallery, np.array([0, 0, 2])).tolist() == [0, 1, 0]
     assert measure.gallery(queries, gallery, np.array([0, 1, 2]))["top1"] == pytest.approx(2 / 3)
+
+
+def test_the_best_of_several_right_pictures_counts() -> None:
+    pictures = np.array([[1, 0], [0.6, 0.8], [0, 1]], np.float32)
+    texts = np.array([[0, 1], [0.6, 0.8]], np.float32)
+    found = measure.best_of(texts, pictures, np.array([0, 0, 1]))
+    assert found == {"top1": 0.0, "top5": 1.0, "gallery": 3.0}
+    assert measure.best_of(texts[:1], pictures, np.array([1, 1, 0]))["top1"] == 1.0
+
+
+def test_neighbours_differ_in_one_word() -> None:
+    words = [("a", "b", "c"), ("a", "x", "c"), ("a", "c"), ("q", "r")]
+    near = data.neighbours(words, 4, 1)
+    assert [sorted(row[row >= 0].tolist()) for row in near] == [[1, 2], [0, 2], [0, 1], []]
+
+
+# -- training ----------------------------------------------------------------------------------------------------
 
 
 def test_learning_lowers_the_loss_and_finds_training_images(cache: Path, tmp_path: Path) -> None:
@@ -83,18 +163,20 @@ def test_learning_lowers_the_loss_and_finds_training_images(cache: Path, tmp_pat
     model = run.build(config, items)
     log = run.train(model, items, config, tmp_path, quiet=True)
     assert log[-1]["loss"] < log[0]["loss"] * 0.8
-    vectors = run.embed(model, items, items.train, config)
+    vectors = report.embed(model, items, items.train, config)
     assert measure.gallery(vectors["image"], vectors["text"], items.labels[items.train])["top1"] > 0.5
 
 
-def test_an_interrupted_run_ends_like_an_uninterrupted_one(cache: Path, tmp_path: Path) -> None:
-    whole = load("tiny", epochs=4, log_every=1)
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(cache: Path, tmp_path: Path, recogniser: Path) -> None:
+    more = {"start": str(recogniser), "average": 0.9, "augment": True, "head_steps": 3, "hard_negatives": 2,
+            "source": "sampled", "drawn_images": 16, "shard": 8, "epochs": 4, "log_every": 1}  # fmt: skip
+    whole = load("tiny", **more)
     items = data.prepare(whole, cache, quiet=True)
     one = run.build(whole, items)
     run.train(one, items, whole, tmp_path / "one", quiet=True)
     two = run.build(whole, items)
     per_epoch = len(items.train) // whole.batch
-    half = load("tiny", epochs=4, log_every=1, max_steps=2 * per_epoch)
+    half = load("tiny", **more, max_steps=2 * per_epoch)
     run.train(two, items, half, tmp_path / "two", quiet=True)
     again = run.build(whole, items)
     run.train(again, items, whole, tmp_path / "two", quiet=True)
@@ -102,20 +184,161 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(cache: Path, tmp_path
         assert torch.allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.slow
+def test_a_run_killed_at_any_moment_goes_on_to_the_same_end(cache: Path, tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    text = (CONFIGS / "tiny.yaml").read_text("utf-8").replace("epochs: 2", "epochs: 40")
+    config.write_text(text + "\nlog_every: 1\ncheckpoint_every: 1\n", "utf-8")
+
+    def start(out: Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "training.recipes.contrastive", "--config", str(config),
+                   "--cache", str(cache), "--out", str(out)]  # fmt: skip
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    assert start(tmp_path / "whole").wait() == 0
+    killed = start(tmp_path / "killed")
+    log = tmp_path / "killed" / "log.jsonl"
+    while killed.poll() is None and (not log.exists() or log.read_text("utf-8").count("\n") < 5):
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "killed" / "model.safetensors").exists()
+    assert start(tmp_path / "killed").wait() == 0
+    assert (tmp_path / "killed" / "model.safetensors").read_bytes() == (
+        tmp_path / "whole" / "model.safetensors"
+    ).read_bytes()
+
+
+def test_frozen_towers_do_not_move_and_a_new_one_learns(tiny: Path, cache: Path, tmp_path: Path) -> None:
+    config = load("tiny")
+    two = run.build(config, data.prepare(config, cache, quiet=True))
+    assert isinstance(two, run.Towers)
+    three = two.with_modalities(["image", "text", "audio"])
+    assert sorted(three.towers) == ["audio", "image", "text"]
+    for name, value in two.state_dict().items():
+        assert torch.equal(three.state_dict()[name], value)
+    assert three.pretrained_modalities == ["image", "text"]
+    three.save_pretrained(tmp_path / "three")
+    config = small("audio", tiny, base=str(tmp_path / "three"), max_steps=3)
+    items = data.prepare(config, cache, quiet=True)
+    model = run.build(config, items)
+    run.train(model, items, config, tmp_path / "run", quiet=True)
+    moved = {
+        n.removeprefix("towers.").split(".")[0]
+        for n, v in model.state_dict().items()
+        if not torch.equal(v, three.state_dict()[n])
+    }
+    assert moved - {"log_scale"} == {"audio"}
+
+
+def test_lora_moves_little_and_is_added_in_when_saved(tiny: Path, cache: Path, tmp_path: Path) -> None:
+    config = small("experiment-1", tiny, max_steps=3, learning_rate=1e-2)
+    items = data.prepare(config, cache, quiet=True)
+    model = run.build(config, items)
+    trained = {n for n, p in model.named_parameters() if p.requires_grad}
+    assert trained
+    assert all("lora_" in n or "log_scale" in n for n in trained)
+    run.train(model, items, config, tmp_path / "run", quiet=True)
+    before = report.embed(model, items, items.held, config)["image"]
+    report.save(model, tmp_path / "saved", config, {})
+    again = run.read(tmp_path / "saved")
+    assert np.allclose(report.embed(again, items, items.held, config)["image"], before, atol=5e-3)
+    base = report.embed(run.read(tiny), items, items.held, config)["image"]
+    assert np.abs(base - before).max() > 1e-3
+
+
 def test_audio_frames_differ_between_notations() -> None:
     towers = load("tiny").towers
     low, high = data.sound_frames("散勾一", towers), data.sound_frames("大七挑七", towers)
-    assert low.shape == (towers.frames, towers.mels)
+    assert low.shape == (towers.frames, towers.bands)
     assert np.abs(low - high).mean() > 0.1
 
 
+# -- other people's bases ----------------------------------------------------------------------------------------
+
+
+def clip(folder: Path) -> None:
+    """A toy CLIP with tokenizer and image processor, made from configuration."""
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
+
+    size = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    letters = [chr(c) for c in (*range(33, 127), *range(161, 173), *range(174, 256), *range(256, 324))]
+    words = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({w: i for i, w in enumerate(words)}), "utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\n", "utf-8")
+    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=16)
+    torch.manual_seed(0)
+    model = CLIPModel(
+        CLIPConfig(
+            text_config={**size, "vocab_size": len(tokenizer), "max_position_embeddings": 16,
+                         "eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.bos_token_id},
+            vision_config={**size, "image_size": 32, "patch_size": 16},
+            projection_dim=8,
+        )
+    )  # fmt: skip
+    model.save_pretrained(folder)
+    processor = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    CLIPProcessor(image_processor=processor, tokenizer=tokenizer).save_pretrained(folder)
+
+
+def chinese_clip(folder: Path) -> None:
+    """A toy Chinese-CLIP."""
+    from transformers import (
+        BertTokenizer,
+        ChineseCLIPConfig,
+        ChineseCLIPImageProcessor,
+        ChineseCLIPModel,
+        ChineseCLIPProcessor,
+    )
+
+    size = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n大\n九\n勾\n四\n", "utf-8")
+    torch.manual_seed(0)
+    model = ChineseCLIPModel(
+        ChineseCLIPConfig(
+            text_config={**size, "vocab_size": 9, "max_position_embeddings": 32},
+            vision_config={**size, "image_size": 32, "patch_size": 16},
+            projection_dim=8,
+        )
+    )
+    model.save_pretrained(folder)
+    processor = ChineseCLIPImageProcessor(size={"height": 32, "width": 32}, do_center_crop=False)
+    ChineseCLIPProcessor(
+        image_processor=processor, tokenizer=BertTokenizer(str(folder / "vocab.txt"), model_max_length=32)
+    ).save_pretrained(folder)
+
+
+@pytest.mark.parametrize("make", [clip, chinese_clip])
+def test_a_base_of_other_people_goes_through_the_same_recipe(make: Any, cache: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    folder.mkdir()
+    make(folder)
+    config = load("experiment-1", base=str(folder), notations=4, images_each=3, batch=4, max_steps=2, towers=TOWERS)
+    figures = contrastive(config, tmp_path / "out", cache=cache, quiet=True)
+    assert figures["steps"] == 2
+    assert np.isfinite(figures["loss"])
+    assert (tmp_path / "out" / "adapter.safetensors").is_file()
+
+
+def test_a_base_that_is_not_there_is_said(cache: Path, tmp_path: Path) -> None:
+    config = load("experiment-1", base=str(tmp_path / "nothing"), notations=4, images_each=3, batch=4, towers=TOWERS)
+    with pytest.raises(NotFoundError, match="nothing"):
+        contrastive(config, tmp_path / "out", cache=cache, quiet=True)
+
+
+# -- several processes -------------------------------------------------------------------------------------------
+
+
 @pytest.mark.slow
-def test_two_processes_give_the_losses_of_one(cache: Path, tmp_path: Path) -> None:
+def test_two_processes_give_the_losses_of_one(tiny: Path, cache: Path, tmp_path: Path) -> None:
+    config = tmp_path / "large.yaml"
+    text = (CONFIGS / "large.yaml").read_text("utf-8").replace("base: bundled", f"base: {tiny}")
+    text = text.replace("notations: 19005", "notations: 8").replace("images_each: 70", "images_each: 4")
+    config.write_text(text + f"\ntowers: {json.dumps(TOWERS)}\nmax_steps: 3\nlog_every: 1\n", "utf-8")
+
     def losses(processes: int) -> list[float]:
         out = tmp_path / f"of-{processes}"
-        arguments = ["--config", "large", "--notations", "8", "--images-each", "4", "--max-steps", "3",
-                     "--log-every", "1",
-                     "--cache", str(cache), "--out", str(out)]  # fmt: skip
+        arguments = ["--config", str(config), "--cache", str(cache), "--out", str(out)]
         command = [sys.executable, "-m", "training.recipes.contrastive", *arguments]
         if processes > 1:
             command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(processes),

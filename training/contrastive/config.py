@@ -29,9 +29,10 @@ class Towers(_Strict):
     image_layers: int = Field(3, ge=1)
     text_layers: int = Field(2, ge=1)
     audio_layers: int = Field(2, ge=1)
-    mels: int = Field(64, ge=8)
-    frames: int = Field(96, ge=8)
+    bands: int = Field(128, ge=8)
+    frames: int = Field(48, ge=8)
     max_characters: int = Field(24, ge=4)
+    queries: int = Field(8, ge=1)
     space: int = Field(256, ge=8)
     dropout: float = Field(0.0, ge=0, lt=1)
 
@@ -42,7 +43,7 @@ class ContrastiveLora(_Strict):
     rank: int = Field(4, ge=1)
     alpha: int = Field(8, ge=1)
     dropout: float = Field(0.0, ge=0, lt=1)
-    target_modules: str = r".*(query|key|value|output|up|down|q_proj|k_proj|v_proj|out_proj|fc1|fc2)"
+    target_modules: str = r".*\.(query|key|value|output|up|down|dense|q_proj|k_proj|v_proj|out_proj|fc1|fc2)"
 
 
 class Published(_Strict):
@@ -60,18 +61,22 @@ class ContrastiveTraining(_Strict):
     """One run of the contrastive recipe.
 
     ``notations`` × ``images_each`` drawn images are split ``train_share`` : rest by image, as in the published
-    experiments; ``split: notation`` holds whole notations out instead.
+    experiments; ``split: notation`` holds whole notations out instead. ``source: sampled`` takes notations as the
+    recogniser's base meets them, each drawn once, ``drawn_images`` of them.
     """
 
-    recipe: Literal["contrastive"] = "contrastive"
+    recipe: Literal["contrastive", "adapt"] = "contrastive"
     base: str | None = None
-    """Folder or hub id of a CLIP-like model; None builds the bundled towers."""
+    """``bundled``, the folder of a model trained here, or folder or hub id of a CLIP-like model; None starts anew."""
     start: str | None = None
-    """Recogniser folder whose image encoder the image tower starts from (bundled towers only)."""
+    """Where towers start anew: recogniser folder (or ``bundled``) whose encoder the image tower takes over."""
     modalities: tuple[Modality, ...] = ("image", "text")
     seed: int = 1
     towers: Towers = Towers()
     lora: ContrastiveLora | None = None
+    source: Literal["lexicon", "sampled"] = "lexicon"
+    drawn_images: int = Field(24_576, ge=8)
+    shard: int = Field(1024, ge=8)
     notations: int | Literal["names"] = 96
     """How many notations of the lexicon, or ``names``: those of ``--names FILE``."""
     images_each: int = Field(5, ge=1)
@@ -88,6 +93,22 @@ class ContrastiveTraining(_Strict):
     learn_temperature: bool = True
     class_aware: bool = True
     """Equal texts in a batch are positives of each other (False: the published loss, where they are negatives)."""
+    hard_negatives: int = Field(0, ge=0, le=16)
+    """Texts beside those of the batch, for each image: readings that differ from its own in one word."""
+    frozen: tuple[Literal["stem", "image", "text", "audio"], ...] = ()
+    """Parts that stay as they are: the image tower's convolutions, or whole towers."""
+    encoder_rate: float = Field(1.0, ge=0, le=1)
+    """Learning rate of what was taken over from ``start``, as a share of ``learning_rate``."""
+    head_steps: int = Field(0, ge=0)
+    """First steps in which the image encoder rests and its features are read from a cache: five times as quick."""
+    augment: bool = False
+    """Move, slant and distort each picture anew (not in the first ``head_steps``)."""
+    average: float = Field(0.0, ge=0, lt=1)
+    """Decay of a running average of the weights, which is then what is saved; 0 = none."""
+    drawn_share: float = Field(0.33, ge=0, le=1)
+    """Adaptation: share of drawn images in a batch."""
+    bank: int = Field(4096, ge=0)
+    """Adaptation: how many texts, besides those of the crops, each image is told apart from."""
     bf16: bool = False
     threads: int = Field(1, ge=1)
     log_every: int = Field(50, ge=1)

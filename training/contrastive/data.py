@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,14 +19,16 @@ import numpy as np
 
 from guqin_kg.errors import DataError, LimitError, NotFoundError
 from guqin_kg.model import Notation
+from guqin_kg.notation.grammar import Grammar
 from guqin_kg.recognise.images import fit
 from training.contrastive.config import ContrastiveTraining, Towers
 
 Array = np.ndarray
 _CHUNK = 512
 _SIZE = 72
+_LONGEST = 24
+"""Words of the longest notation drawn, begin and end included (that of the recogniser)."""
 _MIXED = {"print": 0.4, "photo": 0.15, "handwritten": 0.25, "clean": 0.2}
-_RATE = 16_000
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,9 @@ class Items:
         images: ``(n, height, width)`` uint8, ink 255.
         labels: class of each image.
         train: indices of training images; held: of held-out ones.
-        audio: ``(classes, frames, mels)`` float32, or None.
+        audio: ``(classes, frames, bands)`` float32, or None.
+        near: ``(classes, k)`` classes whose readings differ in one word, -1 where there are no more; or None.
+        cache: folder for what is worked out from these items.
     """
 
     texts: tuple[str, ...]
@@ -46,32 +51,48 @@ class Items:
     train: Array
     held: Array
     audio: Array | None = None
+    near: Array | None = None
+    cache: Path | None = None
 
 
 def readings(config: ContrastiveTraining, names: Path | None = None) -> list[str]:
-    """The readings of the run: a file of names (one a line, ``index<TAB>name`` accepted), or the lexicon's first.
+    """The readings of the run: a file of names (one a line, ``index<TAB>name`` accepted), or some of the lexicon.
 
     Raises:
         NotFoundError: ``names`` is asked for and no file is given.
         DataError: a file without readings.
     """
-    from guqin_kg.notation.format import short_reading
     from guqin_kg.notation.grammar import default_grammar
-    from guqin_kg.notation.lexicon import published
 
     if names is not None:
         lines = [line.split("\t")[-1].strip() for line in names.read_text("utf-8").splitlines()]
         found = [line for line in lines if line and not line.startswith("#")]
         if not found:
             raise DataError("no reading in this file", file=names, hint="one reading a line")
-        return found
+        return list(dict.fromkeys(found))
     if config.notations == "names":
         raise NotFoundError("this configuration wants a file of readings", hint="give --names FILE, one reading a line")
-    grammar = default_grammar()
+    return spread(int(config.notations), config.seed, default_grammar(), sounding="audio" in config.modalities)
+
+
+def spread(count: int, seed: int, grammar: Grammar, sounding: bool = False) -> list[str]:
+    """``count`` drawable readings spread over the published lexicon, in its order; only ``sounding`` ones if asked."""
+    from guqin_kg.notation.components import parts
+    from guqin_kg.notation.format import short_reading
+    from guqin_kg.notation.lexicon import published
+    from guqin_kg.recognise.hear import sounds_alone
+
     every = list(islice(published(grammar), 26_416))
-    # spread over the whole lexicon, not its first corner
-    order = np.random.default_rng(config.seed).permutation(len(every))[: int(config.notations)]
-    return [short_reading(every[int(at)], grammar) for at in sorted(order)]
+    chosen: list[int] = []
+    for at in np.random.default_rng(seed).permutation(len(every)):
+        if len(chosen) == count:
+            break
+        notation = every[int(at)]
+        if not all(base.forms for part in parts(notation, grammar) for base in part.bases):
+            continue
+        if not sounding or sounds_alone(short_reading(notation, grammar), grammar):
+            chosen.append(int(at))
+    return [short_reading(every[at], grammar) for at in sorted(chosen)]
 
 
 def draw_image(notation: Notation, preset: str, seed: int, height: int, width: int) -> Array:
@@ -86,34 +107,12 @@ def draw_image(notation: Notation, preset: str, seed: int, height: int, width: i
 
 
 def sound_frames(reading: str, towers: Towers) -> Array:
-    """Log-mel frames ``(frames, mels)`` of what the reading sounds, mean 0 and variance 1."""
-    from scipy.signal import resample_poly
-
+    """Frames ``(frames, bands)`` of what the reading sounds (see :mod:`guqin_kg.recognise.hear`)."""
     from guqin_kg.notation.grammar import default_grammar
-    from guqin_kg.score.context import interpret
-    from guqin_kg.score.export import audio
-    from guqin_kg.score.read import Row, Score
-    from guqin_kg.sound.wav import RATE
+    from guqin_kg.recognise.hear import played, spectrum
 
-    grammar = default_grammar()
-    found = interpret(Score("readings", (Row(1, "1", main=reading),)), grammar)
-    samples = audio(found, grammar.inventory)
-    return log_mel(resample_poly(samples, _RATE, RATE), towers.frames, towers.mels)
-
-
-def log_mel(samples: Array, frames: int, mels: int, rate: int = _RATE, window: int = 1024, hop: int = 512) -> Array:
-    """Log-mel spectrogram, cut or padded to ``frames`` rows, standardised. ``samples`` (n,) float at ``rate`` Hz."""
-    need = hop * (frames - 1) + window
-    samples = np.pad(samples[:need].astype(np.float32), (0, max(0, need - len(samples))))
-    rows = np.lib.stride_tricks.sliding_window_view(samples, window)[::hop][:frames] * np.hanning(window)
-    power = np.abs(np.fft.rfft(rows, axis=1)) ** 2
-    edges = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + rate / 2 / 700), mels + 2) / 2595) - 1)
-    bins = np.fft.rfftfreq(window, 1 / rate)
-    rise = (bins[None] - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
-    fall = (edges[2:, None] - bins[None]) / (edges[2:] - edges[1:-1])[:, None]
-    bank = np.clip(np.minimum(rise, fall), 0, None)
-    level = np.log(power @ bank.T + 1e-6)
-    return ((level - level.mean()) / max(float(level.std()), 1e-6)).astype(np.float32)
+    samples, rate = played(reading, default_grammar())
+    return spectrum(samples, towers.frames, towers.bands, rate)
 
 
 def prepare(config: ContrastiveTraining, cache: Path, names: Path | None = None, quiet: bool = False) -> Items:
@@ -126,8 +125,12 @@ def prepare(config: ContrastiveTraining, cache: Path, names: Path | None = None,
     from guqin_kg.notation.grammar import default_grammar
     from guqin_kg.notation.parse import parse
 
+    if config.source == "sampled":
+        return sampled(config, cache, quiet)
     texts = readings(config, names)
     grammar = default_grammar()
+    if "audio" in config.modalities and names is not None:
+        texts = _sounding(texts, grammar, quiet)
     notations = [parse(text, grammar) for text in texts]
     shape = (config.towers.height, config.towers.width)
     key = json.dumps([texts, config.images_each, config.preset, config.seed, shape, grammar.inventory.content_hash])
@@ -136,9 +139,134 @@ def prepare(config: ContrastiveTraining, cache: Path, names: Path | None = None,
     images = _drawn(folder, notations, labels, config, quiet)
     audio = None
     if "audio" in config.modalities:
-        audio = np.stack([sound_frames(text, config.towers) for text in texts])
+        audio = _heard(folder, texts, config.towers, quiet)
     train, held = _split(config, labels)
-    return Items(tuple(texts), images, labels, train, held, audio)
+    return Items(tuple(texts), images, labels, train, held, audio, cache=folder)
+
+
+def sampled(config: ContrastiveTraining, cache: Path, quiet: bool = False, drawn: int | None = None) -> Items:
+    """Notations as the recogniser's base meets them, sampled from the graph's rules and drawn once each.
+
+    Drawn in shards that are kept in ``cache``; a killed run goes on with the next one missing.
+    """
+    from tqdm import tqdm
+
+    from guqin_kg.inventory import load_inventory
+    from guqin_kg.notation.grammar import default_grammar
+    from guqin_kg.recognise.vocabulary import Vocabulary
+    from guqin_kg.recognise.words import Words
+    from training.recogniser.drawing import Recipe
+    from training.recogniser.shards import Producer, Shard, join
+
+    words = Words(default_grammar())
+    vocabulary = Vocabulary.of(base for base in words.bases() if words.inventory.by_id[base].forms)
+    height, width = config.towers.height, config.towers.width
+    graph = load_inventory().content_hash
+    root = cache / f"sampled-{vocabulary.hash[:8]}-{graph[:8]}-{config.seed}-{height}x{width}-{config.shard}"
+    count = max(1, (drawn or config.drawn_images) // config.shard)
+    recipe = Recipe(vocabulary, height, width, _LONGEST, other_share=0.0)
+    producer = Producer(recipe, root, count, config.seed, config.shard, _LONGEST, 0)
+    parts: list[Shard] = []
+    try:
+        for number in tqdm(range(count), desc="drawing", unit="shard", disable=quiet or count < 4, file=sys.stderr):
+            parts.append(producer.get(number))
+    finally:
+        producer.close()
+    shard = join(parts)
+    classes: dict[tuple[str, ...], int] = {}
+    texts: list[str] = []
+    labels = np.empty(len(shard), np.int64)
+    for at, row in enumerate(shard.tokens):
+        bases = tuple(vocabulary.ids[token] for token in row[1 : int((row > 0).sum()) - 1])
+        if bases not in classes:
+            read = words.decode(bases)
+            assert read is not None, bases
+            classes[bases] = len(texts)
+            texts.append(read.reading)
+        labels[at] = classes[bases]
+    near = neighbours(list(classes), config.hard_negatives * 4, config.seed) if config.hard_negatives else None
+    train, held = _split(config, labels)
+    return Items(tuple(texts), shard.images, labels, train, held, near=near, cache=root)
+
+
+def neighbours(sequences: Sequence[tuple[str, ...]], most: int, seed: int) -> Array:
+    """For each sequence up to ``most`` others that differ from it in one word (other, missing or additional).
+
+    Returns:
+        ``(len(sequences), most)`` int32, -1 where there are no more.
+    """
+    groups: dict[tuple[str | None, ...], list[int]] = {}
+    for at, words in enumerate(sequences):
+        for place in range(len(words)):
+            groups.setdefault((*words[:place], None, *words[place + 1 :]), []).append(at)
+    whole = {words: at for at, words in enumerate(sequences)}
+    found: list[set[int]] = [set() for _ in sequences]
+    rng = np.random.default_rng([seed, 6])
+    for members in groups.values():
+        for at in members if len(members) > 1 else ():
+            # a few of a large group: everyone meets others
+            some = members if len(members) <= 16 else [members[i] for i in rng.integers(0, len(members), 16)]
+            found[at].update(some)
+    for at, words in enumerate(sequences):
+        for place in range(len(words)):
+            shorter = whole.get((*words[:place], *words[place + 1 :]))
+            if shorter is not None:
+                found[at].add(shorter)
+                found[shorter].add(at)
+    out = np.full((len(sequences), max(1, most)), -1, np.int32)
+    for at, others in enumerate(found):
+        chosen = sorted(others - {at})
+        if len(chosen) > most:
+            chosen = [chosen[i] for i in sorted(rng.choice(len(chosen), most, replace=False))]
+        out[at, : len(chosen)] = chosen
+    return out
+
+
+def _sounding(texts: list[str], grammar: Grammar, quiet: bool) -> list[str]:
+    from guqin_kg.recognise.hear import sounds_alone
+
+    found = [text for text in texts if sounds_alone(text, grammar)]
+    if len(found) < len(texts) and not quiet:
+        left = [text for text in texts if text not in set(found)]
+        sys.stderr.write(f"{len(left)} readings do not sound by themselves and are left out: {' '.join(left[:8])}\n")
+    if not found:
+        raise DataError("none of these readings sounds by itself", hint="leave `audio` out of the modalities")
+    return found
+
+
+def _heard(folder: Path, texts: Sequence[str], towers: Towers, quiet: bool) -> Array:
+    """Spectra of all texts, in chunks that are kept."""
+    from tqdm import tqdm
+
+    parts = []
+    starts = range(0, len(texts), _CHUNK // 4)
+    for start in tqdm(starts, desc="sounding", unit="chunk", disable=quiet or len(starts) < 4, file=sys.stderr):
+        path = folder / f"audio-{towers.frames}x{towers.bands}-{start // (_CHUNK // 4):05d}.npy"
+        if not path.is_file():
+            _write(path, np.stack([sound_frames(text, towers) for text in texts[start : start + _CHUNK // 4]]))
+        parts.append(np.load(path, allow_pickle=False))
+    return np.concatenate(parts)
+
+
+def _write(path: Path, rows: Array) -> None:
+    """A chunk, whole or not at all.
+
+    Raises:
+        LimitError: no space; what was written before is kept.
+    """
+    part = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            np.save(file, rows, allow_pickle=False)
+        part.rename(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise LimitError(
+            f"cannot write {path.name}: {error.strerror}",
+            file=path.parent,
+            hint="free some space and start again; finished chunks are kept",
+        ) from None
 
 
 def _drawn(
@@ -163,18 +291,7 @@ def _drawn(
                     for at, label in enumerate(labels[start : start + _CHUNK], start)
                 ]
             )
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                part = path.with_suffix(".tmp")
-                with part.open("wb") as file:
-                    np.save(file, chunk, allow_pickle=False)
-                part.rename(path)
-            except OSError as error:
-                raise LimitError(
-                    f"cannot write the drawn images: {error.strerror}",
-                    file=folder,
-                    hint="free some space and start again; finished chunks are kept",
-                ) from None
+            _write(path, chunk)
         parts.append(np.load(path, mmap_mode="r", allow_pickle=False))
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
@@ -183,9 +300,14 @@ def _split(config: ContrastiveTraining, labels: Array) -> tuple[Array, Array]:
     rng = np.random.default_rng([config.seed, 5])
     if config.split == "notation":
         classes = rng.permutation(int(labels.max()) + 1)
-        kept = set(classes[: max(1, round(len(classes) * config.train_share))].tolist())
+        kept = set(classes[: _cut(len(classes), config.train_share)].tolist())
         mask = np.array([label in kept for label in labels])
         return np.flatnonzero(mask), np.flatnonzero(~mask)
     order = rng.permutation(len(labels))
-    cut = max(1, round(len(order) * config.train_share))
+    cut = _cut(len(order), config.train_share)
     return np.sort(order[:cut]), np.sort(order[cut:])
+
+
+def _cut(count: int, share: float) -> int:
+    """How many of ``count`` are trained on: at least one, and at least one is held out."""
+    return max(1, min(round(count * share), count - 1))

@@ -47,7 +47,15 @@ def _gather_labels(rows: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def pair_loss(first: Tensor, second: Tensor, labels: Tensor, scale: Tensor, class_aware: bool = True) -> Tensor:
+def pair_loss(
+    first: Tensor,
+    second: Tensor,
+    labels: Tensor,
+    scale: Tensor,
+    class_aware: bool = True,
+    more: Tensor | None = None,
+    more_labels: Tensor | None = None,
+) -> Tensor:
     """Symmetric InfoNCE of two modalities.
 
     Args:
@@ -55,16 +63,26 @@ def pair_loss(first: Tensor, second: Tensor, labels: Tensor, scale: Tensor, clas
         labels: class of each row, shape ``(rows,)``.
         scale: inverse temperature.
         class_aware: rows of equal class are positives; False takes the diagonal only.
+        more: further rows of the second modality, ``(n, space)``, that only ``first`` is compared with.
+        more_labels: their classes; a row of an equal class is a positive too.
     """
-    logits = scale * first @ second.T
+    logits = (scale * first @ second.T).float()
     if class_aware:
         target = (labels[:, None] == labels[None, :]).to(logits.dtype)
     else:
         target = torch.eye(len(labels), dtype=logits.dtype, device=logits.device)
+    backward = _cross(logits.T, target.T)
+    if more is not None and more_labels is not None:
+        logits = torch.cat([logits, (scale * first @ more.T).float()], 1)
+        same = (labels[:, None] == more_labels[None, :]).to(logits.dtype)
+        target = torch.cat([target, same], 1)
+    return (_cross(logits, target) + backward) / 2
+
+
+def _cross(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross entropy with positives sharing the weight of their row."""
     target = target / target.sum(1, keepdim=True)
-    forward = -(target * F.log_softmax(logits.float(), 1)).sum(1).mean()
-    backward = -(target * F.log_softmax(logits.float().T, 1)).sum(1).mean()
-    return (forward + backward) / 2
+    return -(target * F.log_softmax(logits, 1)).sum(1).mean()
 
 
 class ContrastiveLoss(nn.Module):
@@ -74,14 +92,18 @@ class ContrastiveLoss(nn.Module):
         super().__init__()
         self.class_aware = class_aware
 
-    def forward(self, vectors: Mapping[str, Tensor], labels: Tensor, scale: Tensor) -> Tensor:
-        """``vectors``: modality to unit vectors ``(rows, space)``."""
+    def forward(
+        self, vectors: Mapping[str, Tensor], labels: Tensor, scale: Tensor, more_labels: Tensor | None = None
+    ) -> Tensor:
+        """``vectors``: modality to unit vectors ``(rows, space)``; ``negative``: more texts, of ``more_labels``."""
         together = {name: gathered(rows) for name, rows in vectors.items()}
         classes = gathered(labels)
-        parts = [
-            pair_loss(together[a], together[b], classes, scale, self.class_aware)
-            for a, b in combinations(sorted(together), 2)
-        ]
+        more = together.pop("negative", None)
+        others = gathered(more_labels) if more_labels is not None else None
+        parts = []
+        for a, b in combinations(sorted(together), 2):
+            extra = (more, others) if b == "text" else (None, None)
+            parts.append(pair_loss(together[a], together[b], classes, scale, self.class_aware, *extra))
         return torch.stack(parts).mean()
 
 

@@ -2,11 +2,12 @@
 
 ``embed_images``, ``embed_texts`` and ``embed_audio`` give unit vectors of shape ``(rows, space)``. The bundled image
 tower has the shape of the recogniser's encoder, so that it can start from a trained recogniser; texts are read as
-characters; audio as log-mel frames.
+characters; audio as frames of a log-frequency spectrum.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PretrainedConfig, PreTrainedModel
 
+from guqin_kg.errors import NotFoundError
 from training.recogniser.model import EncoderLayer, Recogniser, RecogniserConfig, Stem
 
 PAD, UNKNOWN = 0, 1
@@ -41,9 +43,10 @@ class TowersConfig(PretrainedConfig):
         image_layers: int = 3,
         text_layers: int = 2,
         audio_layers: int = 2,
-        mels: int = 64,
-        frames: int = 96,
+        bands: int = 128,
+        frames: int = 48,
         max_characters: int = 24,
+        queries: int = 8,
         space: int = 256,
         dropout: float = 0.0,
         initial_temperature: float = 0.07,
@@ -55,7 +58,7 @@ class TowersConfig(PretrainedConfig):
         self.channels, self.blocks = list(channels), list(blocks)
         self.hidden, self.heads, self.feed_forward = hidden, heads, feed_forward
         self.image_layers, self.text_layers, self.audio_layers = image_layers, text_layers, audio_layers
-        self.mels, self.frames, self.max_characters = mels, frames, max_characters
+        self.bands, self.frames, self.max_characters, self.queries = bands, frames, max_characters, queries
         self.space, self.dropout, self.initial_temperature = space, dropout, initial_temperature
         super().__init__(**kwargs)
 
@@ -74,13 +77,16 @@ class TowersConfig(PretrainedConfig):
         )
 
 
+SHAPE = tuple(inspect.signature(TowersConfig.__init__).parameters)[1:-1]
+
+
 class Pool(nn.Module):
     """Several learned queries look at a sequence; what they see, joined, is projected into the common space.
 
-    One averaged vector loses which component stood where; four queries keep it apart.
+    One averaged vector loses which component stood where; several queries keep it apart.
     """
 
-    def __init__(self, hidden: int, space: int, queries: int = 4) -> None:
+    def __init__(self, hidden: int, space: int, queries: int) -> None:
         super().__init__()
         self.queries = nn.Parameter(torch.randn(queries, hidden) * hidden**-0.5)
         self.norm = nn.LayerNorm(hidden)
@@ -105,13 +111,17 @@ class ImageTower(nn.Module):
         self.stem = Stem(shape)
         self.cell_position = nn.Parameter(torch.zeros(shape.cells, config.hidden))
         self.encoder = nn.ModuleList(EncoderLayer(shape) for _ in range(config.image_layers))
-        self.pool = Pool(config.hidden, config.space)
+        self.pool = Pool(config.hidden, config.space, config.queries)
 
     def forward(self, pixels: Tensor) -> Tensor:
+        return self.pool(self.features(pixels))
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """What the pool looks at: ``(rows, cells, hidden)``."""
         x = self.stem(pixels) + self.cell_position
         for layer in self.encoder:
             x = layer(x)
-        return self.pool(x)
+        return x
 
     def start_from(self, recogniser: Recogniser) -> None:
         """Take over stem and encoder of a trained recogniser of the same shape."""
@@ -119,6 +129,7 @@ class ImageTower(nn.Module):
         self.encoder.load_state_dict(recogniser.encoder.state_dict())
         with torch.no_grad():
             self.cell_position.copy_(recogniser.cell_position)
+        self.pool.norm.load_state_dict(recogniser.memory_norm.state_dict())
 
 
 class _MaskedLayer(EncoderLayer):
@@ -146,7 +157,7 @@ class TextTower(nn.Module):
         self.embedding = nn.Embedding(len(config.characters) + 2, config.hidden, padding_idx=PAD)
         self.position = nn.Parameter(torch.randn(config.max_characters, config.hidden) * 0.05)
         self.encoder = nn.ModuleList(_MaskedLayer(shape) for _ in range(config.text_layers))
-        self.pool = Pool(config.hidden, config.space)
+        self.pool = Pool(config.hidden, config.space, config.queries)
 
     def forward(self, characters: Tensor) -> Tensor:
         keep = characters != PAD
@@ -157,15 +168,15 @@ class TextTower(nn.Module):
 
 
 class AudioTower(nn.Module):
-    """Log-mel frames ``(rows, frames, mels)``, mean 0 and variance about 1."""
+    """Log-frequency frames ``(rows, frames, bands)``, mean 0 and variance about 1."""
 
     def __init__(self, config: TowersConfig) -> None:
         super().__init__()
         shape = config.layer()
-        self.step = nn.Conv1d(config.mels, config.hidden, 4, stride=4)
+        self.step = nn.Conv1d(config.bands, config.hidden, 4, stride=4)
         self.position = nn.Parameter(torch.randn(math.ceil(config.frames / 4), config.hidden) * 0.05)
         self.encoder = nn.ModuleList(_MaskedLayer(shape) for _ in range(config.audio_layers))
-        self.pool = Pool(config.hidden, config.space)
+        self.pool = Pool(config.hidden, config.space, config.queries)
 
     def forward(self, frames: Tensor) -> Tensor:
         x = self.step(frames.transpose(1, 2)).transpose(1, 2)
@@ -184,6 +195,8 @@ class Towers(PreTrainedModel):
 
     def __init__(self, config: TowersConfig) -> None:
         super().__init__(config)
+        self.pretrained_modalities: list[str] = list(config.modalities)
+        """What a run that adapts these towers need not learn anew."""
         makers = {"image": ImageTower, "text": TextTower, "audio": AudioTower}
         self.towers = nn.ModuleDict({name: makers[name](config) for name in config.modalities})
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / config.initial_temperature)))
@@ -198,12 +211,37 @@ class Towers(PreTrainedModel):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
-        """``image``, ``text``, ``audio`` tensors, any of them, to unit vectors under the same names."""
-        return {name: self.towers[name](value) for name, value in inputs.items()}
+        """``image``, ``text``, ``audio`` tensors, any of them, to unit vectors under the same names.
+
+        ``features`` stands for images whose encoder output is known already; ``negative`` are more texts; names that
+        end in ``_vectors`` are vectors already.
+        """
+        out: dict[str, Tensor] = {}
+        for name, value in inputs.items():
+            if name == "features":
+                out["image"] = self.towers["image"].pool(value)  # type: ignore[operator]
+            elif name.endswith("_vectors"):
+                out[name.removesuffix("_vectors")] = value
+            elif name == "negative":
+                out["negative"] = self.towers["text"](value)
+            else:
+                out[name] = self.towers[name](value)
+        return out
 
     def scale(self) -> Tensor:
         """Inverse temperature, at most 100."""
         return self.log_scale.exp().clamp(max=100)
+
+    def with_modalities(self, wanted: Sequence[str]) -> Towers:
+        """The same towers, and new ones for what ``wanted`` has besides."""
+        if set(wanted) <= set(self.config.modalities):
+            return self
+        settings = {k: v for k, v in self.config.to_dict().items() if k in SHAPE}
+        settings["modalities"] = [*self.config.modalities, *(m for m in wanted if m not in self.config.modalities)]
+        new = Towers(TowersConfig(**settings))
+        new.load_state_dict(self.state_dict(), strict=False)
+        new.pretrained_modalities = list(self.config.modalities)
+        return new
 
     def text_tensor(self, texts: Sequence[str]) -> Tensor:
         """Texts as character indices; characters never met are one and the same unknown."""
@@ -226,11 +264,23 @@ class HubTowers(nn.Module):
         super().__init__()
         from transformers import AutoModel, AutoProcessor
 
-        local = Path(base).exists()
-        self.model = AutoModel.from_pretrained(base, local_files_only=local, trust_remote_code=trust_remote_code)
-        self.processor = AutoProcessor.from_pretrained(
-            base, local_files_only=local, trust_remote_code=trust_remote_code
-        )
+        settings = {"local_files_only": Path(base).exists(), "trust_remote_code": trust_remote_code}
+        try:
+            self.model = AutoModel.from_pretrained(base, **settings)
+            self.processor = AutoProcessor.from_pretrained(base, **settings)
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()
+            raise NotFoundError(
+                f"no base model {base!r}: {reason[0] if reason else type(error).__name__}",
+                code="no-base",
+                hint="`bundled`, a folder with config.json, weights and processor, or a hub id with network access",
+            ) from None
+        if not hasattr(self.model, "get_image_features") or not hasattr(self.model, "get_text_features"):
+            raise NotFoundError(
+                f"the base {base!r} ({type(self.model).__name__}) has no image and text encoders",
+                code="no-base",
+                hint="a CLIP-like model: CLIP, Chinese-CLIP, SigLIP, …",
+            )
 
     def forward(self, **inputs: Any) -> dict[str, Tensor]:
         """``image``: list of PIL images; ``text``: list of str. Unit vectors."""

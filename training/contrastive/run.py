@@ -6,9 +6,11 @@ that several processes give the losses of one with the same total batch.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -17,15 +19,17 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from torch import Tensor, nn
 
-from guqin_kg.errors import DataError, MissingExtraError
+from guqin_kg import resources
+from guqin_kg.errors import DataError, LimitError, MissingExtraError, NotFoundError, UsageError
 from training import checkpoint
-from training.contrastive import measure
 from training.contrastive.config import ContrastiveTraining
 from training.contrastive.data import Items
 from training.contrastive.loss import ContrastiveLoss, SyncedBatchNorm
 from training.contrastive.model import HubTowers, Towers, TowersConfig
+from training.recogniser.augment import augment
 
 
 def world() -> tuple[int, int]:
@@ -36,45 +40,112 @@ def world() -> tuple[int, int]:
     return (torch.distributed.get_rank(), size) if size > 1 else (0, 1)
 
 
+def inner(model: nn.Module) -> nn.Module:
+    """The encoders themselves, without the wrapping of peft."""
+    found = getattr(model, "get_base_model", None)
+    return found() if found else model
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether this is the folder of towers trained here (else it is a base of other people's)."""
+    try:
+        about = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(about.get("model_type") == TowersConfig.model_type)
+
+
+def read(folder: Path) -> Towers:
+    """Towers trained here, in single precision.
+
+    Raises:
+        NotFoundError: no such model.
+    """
+    if not (folder / "model.safetensors").is_file() or not is_ours(folder):
+        raise NotFoundError(f"no contrastive model in {folder}", hint="guqin train contrastive --config ours --out DIR")
+    transformers.utils.logging.disable_progress_bar()
+    return Towers.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+
+
 def build(config: ContrastiveTraining, items: Items, trust_remote_code: bool = False) -> nn.Module:
     """The encoders of the run, with LoRA where the configuration asks for it."""
     torch.manual_seed(config.seed)
     model: nn.Module
-    if config.base:
-        model = HubTowers(config.base, trust_remote_code)
+    base = bundled_or(config.base, "contrastive")
+    if base and is_ours(Path(base)):
+        model = read(Path(base)).with_modalities(config.modalities)
+    elif base:
+        model = HubTowers(base, trust_remote_code)
     else:
         alphabet = "".join(sorted(set("".join(items.texts))))
         shape = {**config.towers.model_dump(), "initial_temperature": config.temperature}
         model = Towers(TowersConfig(characters=alphabet, modalities=config.modalities, **shape))
-        if config.start:
-            from training.recogniser.bundle import read
+        start = bundled_or(config.start, "recogniser")
+        if start:
+            from training.recogniser import bundle
 
-            model.towers["image"].start_from(read(Path(config.start))[0])  # type: ignore[operator]
-    if config.lora is not None and (config.base or config.start):
-        try:
-            from peft import LoraConfig, inject_adapter_in_model
-        except ImportError:
-            raise MissingExtraError("peft", "train") from None
-        lora = LoraConfig(
-            r=config.lora.rank,
-            lora_alpha=config.lora.alpha,
-            lora_dropout=config.lora.dropout,
-            target_modules=config.lora.target_modules,
-        )
-        inject_adapter_in_model(lora, model)
-        _only_adapted(model, config)
+            model.towers["image"].start_from(bundle.read(Path(start))[0])  # type: ignore[operator]
+    for part in config.frozen:
+        part_of(model, part).requires_grad_(False)
+    if isinstance(model, Towers):
+        # the memory order that is quickest for convolutions on a CPU
+        nn.Module.to(model.towers["image"], memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if config.lora is not None and (base or config.start):
+        model = adapted(model, config)
     return SyncedBatchNorm.convert(model) if world()[1] > 1 else model
 
 
-def _only_adapted(model: nn.Module, config: ContrastiveTraining) -> None:
-    """Train the adapters, and whatever was not pretrained (pools, towers that started from nothing)."""
-    fresh = ("pool.", "towers.text.", "towers.audio.", "log_scale") if config.start else ("logit_scale",)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_("lora_" in name or any(part in name for part in fresh))
+def bundled_or(name: str | None, kind: str) -> str | None:
+    """``bundled`` as the folder of the bundled model of this kind; other names as they are."""
+    return str(resources.folder("models") / kind) if name == "bundled" else name
 
 
-def inputs_of(model: nn.Module, items: Items, rows: np.ndarray, config: ContrastiveTraining) -> dict[str, Any]:
-    """What the encoders take for the image rows ``rows`` and their texts and sounds."""
+def part_of(model: nn.Module, part: str) -> nn.Module:
+    """A tower, or the convolutions of the image tower.
+
+    Raises:
+        UsageError: this base has no such part.
+    """
+    towers = getattr(model, "towers", {})
+    if part == "stem" and "image" in towers:
+        return towers["image"].stem
+    if part not in towers:
+        raise UsageError(f"this base has no part {part!r} that could be frozen", hint="leave `frozen` empty")
+    return towers[part]
+
+
+def adapted(model: nn.Module, config: ContrastiveTraining) -> nn.Module:
+    """The model wrapped with LoRA: only adapters are trained, and what was not pretrained."""
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError:
+        raise MissingExtraError("peft", "train") from None
+    assert config.lora is not None
+    settings = LoraConfig(
+        r=config.lora.rank,
+        lora_alpha=config.lora.alpha,
+        lora_dropout=config.lora.dropout,
+        target_modules=_targets(model, config.lora.target_modules),
+        base_model_name_or_path="guqin-kg/contrastive",
+    )
+    fresh: tuple[str, ...] = ("log_scale", "logit_scale")
+    known = getattr(model, "pretrained_modalities", None)
+    if config.start and not config.base:
+        fresh += (".pool.", "towers.text.", "towers.audio.")
+    elif known is not None:
+        fresh += tuple(f"towers.{name}." for name in model.config.modalities if name not in known)  # type: ignore
+    wrapped = get_peft_model(model, settings)
+    for name, parameter in wrapped.named_parameters():
+        if any(part in name for part in fresh) and ".base_layer." not in name:
+            parameter.requires_grad_(True)
+    return wrapped
+
+
+def inputs_of(
+    model: nn.Module, items: Items, rows: np.ndarray, config: ContrastiveTraining, images: bool = True
+) -> dict[str, Any]:
+    """What the encoders take for the image rows ``rows`` (unless ``images`` is False), their texts and sounds."""
+    model = inner(model)
     labels = items.labels[rows]
     texts = [items.texts[label] for label in labels]
     out: dict[str, Any] = {}
@@ -85,11 +156,24 @@ def inputs_of(model: nn.Module, items: Items, rows: np.ndarray, config: Contrast
         out["text"] = texts
         return out
     assert isinstance(model, Towers)
-    out["image"] = torch.from_numpy(np.asarray(items.images[rows])).float().div_(255).unsqueeze(1)
+    if images:
+        pixels = torch.from_numpy(np.asarray(items.images[rows])).float().div_(255).unsqueeze(1)
+        out["image"] = pixels.contiguous(memory_format=torch.channels_last)
     out["text"] = model.text_tensor(texts)
     if items.audio is not None and "audio" in config.modalities:
         out["audio"] = torch.from_numpy(items.audio[labels])
     return out
+
+
+def negatives(items: Items, batch: np.ndarray, config: ContrastiveTraining, step: int) -> np.ndarray:
+    """Classes of ``hard_negatives`` further texts for each row of ``batch``: readings near its own, else any."""
+    assert items.near is not None
+    rng = np.random.default_rng([config.seed, step, 9])
+    near = items.near[items.labels[batch]]
+    order = rng.permuted(np.tile(np.arange(near.shape[1]), (len(batch), 1)), axis=1)[:, : config.hard_negatives]
+    chosen = np.take_along_axis(near, order, 1)
+    anyone = rng.integers(0, len(items.texts), chosen.shape)
+    return np.where(chosen < 0, anyone, chosen).astype(np.int64)
 
 
 def train(
@@ -100,8 +184,12 @@ def train(
     *,
     quiet: bool = False,
     say: Callable[[str], None] | None = None,
+    batches: Any = None,
 ) -> list[dict[str, Any]]:
     """Train in place; the log goes to ``out/log.jsonl``, checkpoints to ``out/checkpoint`` and are gone on from.
+
+    The model ends with the averaged weights where ``config.average`` asks for an average. ``batches`` (as
+    :class:`Batches`) replaces those of ``items``.
 
     Returns:
         The rows of the log.
@@ -109,16 +197,17 @@ def train(
     Raises:
         DataError: the loss is no longer a number, or a checkpoint that belongs to another configuration.
     """
-    rank, processes = world()
+    rank, _ = world()
     torch.set_num_threads(config.threads)
     out.mkdir(parents=True, exist_ok=True)
-    loss_of = ContrastiveLoss(config.class_aware)
-    wanted = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(wanted, lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.95))
-    per_epoch = max(1, len(items.train) // config.batch)
-    steps = config.max_steps or per_epoch * config.epochs
+    batches = batches or Batches(model, items, config)
+    optimiser = torch.optim.AdamW(_groups(model, config), betas=(0.9, 0.95))
+    wanted = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    average = {n: p.detach().clone() for n, p in wanted.items()} if config.average else {}
+    steps = config.max_steps or batches.per_epoch * config.epochs
     place = out / "checkpoint"
-    saved = checkpoint.take(place, optimiser, model=_trained(model)) or {"step": 0, "spent": 0.0}
+    states = {"model": _trained(model)} | ({"average": average} if average else {})
+    saved = checkpoint.take(place, optimiser, **states) or {"step": 0, "spent": 0.0}
     step, spent = int(saved["step"]), float(saved["spent"])
     rows: list[dict[str, Any]] = []
     tell = say or (lambda text: print(text, file=sys.stderr))  # noqa: T201 — progress belongs on standard error
@@ -130,122 +219,182 @@ def train(
             progress = max(progress, (time.time() - began) / 60 / config.max_minutes)
         if progress >= 1:
             break
-        rate = config.learning_rate * min(1.0, (step + 1) / max(1, config.warmup))
+        rate = min(1.0, (step + 1) / max(1, config.warmup))
         rate *= 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)) if config.warmup else 1.0
         for group in optimiser.param_groups:
-            group["lr"] = rate
-        loss = _step(model, items, config, loss_of, optimiser, wanted, step, per_epoch, rank, processes)
-        sums.append(loss)
+            group["lr"] = rate * group["full_rate"]
+        sums.append(_step(model, batches, config, optimiser, list(wanted.values()), step))
+        if average:
+            decay = min(config.average, (1 + step) / (10 + step))
+            with torch.no_grad():
+                torch._foreach_lerp_(list(average.values()), list(wanted.values()), 1 - decay)
         step += 1
         if step % config.log_every == 0 or step == steps:
-            row = {
-                "step": step,
-                "loss": round(float(np.mean(sums)), 5),
-                "minutes": round((time.time() - began) / 60, 2),
-            }
-            rows.append(row)
+            minutes = round((time.time() - began) / 60, 2)
+            rows.append({"step": step, "loss": round(float(np.mean(sums)), 5), "minutes": minutes})
             sums = []
             if rank == 0:
                 with (out / "log.jsonl").open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
+                    file.write(json.dumps(rows[-1]) + "\n")
                 if not quiet:
                     left = (time.time() - began) * (1 - progress) / max(progress, 1e-6) / 60
-                    tell(f"step {step}/{steps} loss {row['loss']} about {left:.0f} min left")
+                    tell(f"step {step}/{steps} loss {rows[-1]['loss']} about {left:.0f} min left")
         if rank == 0 and (step % config.checkpoint_every == 0):
-            checkpoint.keep(place, {"step": step, "spent": time.time() - began}, optimiser, model=_trained(model))
+            checkpoint.keep(place, {"step": step, "spent": time.time() - began}, optimiser, **states)
     if rank == 0:
-        checkpoint.keep(place, {"step": step, "spent": time.time() - began}, optimiser, model=_trained(model))
+        checkpoint.keep(place, {"step": step, "spent": time.time() - began}, optimiser, **states)
+    with torch.no_grad():
+        for name, value in average.items():
+            wanted[name].copy_(value)
     model.eval()
     return rows
 
 
+def _groups(model: nn.Module, config: ContrastiveTraining) -> list[dict[str, Any]]:
+    """Trained weights for the optimiser: matrices decay, vectors do not; what was taken over learns more slowly."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            taken = bool(config.start) and "towers.image." in name and ".pool." not in name and "lora_" not in name
+            groups.setdefault((taken, parameter.ndim >= 2), []).append(parameter)
+    return [
+        {
+            "params": rows,
+            "weight_decay": config.weight_decay if decays else 0.0,
+            "full_rate": config.learning_rate * (config.encoder_rate if taken else 1.0),
+        }
+        for (taken, decays), rows in groups.items()
+    ]
+
+
+def _targets(model: nn.Module, pattern: str) -> str | list[str]:
+    """The pattern, or the layers it means: bases of other people have blocks of the same names as our layers."""
+    found = [(name, module) for name, module in model.named_modules() if re.fullmatch(pattern, name)]
+    layers = [name for name, module in found if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)]
+    if not layers:
+        raise UsageError(f"no layer of this base matches {pattern!r}", hint="set lora.target_modules to its layers")
+    return pattern if len(layers) == len(found) else layers
+
+
+class Batches:
+    """From a step to what the encoders take, the same for every number of processes.
+
+    Args:
+        model: whose encoder the cached features are of, where ``head_steps`` asks for them.
+        items: data of the run.
+        config: the run.
+    """
+
+    def __init__(self, model: nn.Module, items: Items, config: ContrastiveTraining) -> None:
+        self.model, self.items, self.config = model, items, config
+        self.per_epoch = max(1, len(items.train) // config.batch)
+        self.rank, self.processes = world()
+        self._order: tuple[int, np.ndarray] = (-1, items.train)
+        self.features = self._features() if config.head_steps else None
+
+    def __call__(self, step: int) -> tuple[dict[str, Any], Tensor, Tensor | None]:
+        """Inputs of this process, classes of their rows, classes of the further texts."""
+        config, items = self.config, self.items
+        epoch, at = divmod(step, self.per_epoch)
+        if self._order[0] != epoch:
+            self._order = (epoch, np.random.default_rng([config.seed, epoch]).permutation(items.train))
+        batch = np.sort(self._order[1][at * config.batch : (at + 1) * config.batch])
+        more = negatives(items, batch, config, step) if items.near is not None and config.hard_negatives else None
+        if self.processes > 1:
+            mine = slice(self.rank, len(batch) // self.processes * self.processes, self.processes)
+            batch, more = batch[mine], None if more is None else more[mine]
+        head = step < config.head_steps
+        inputs = inputs_of(self.model, items, batch, config, images=not head)
+        if head:
+            assert self.features is not None
+            inputs["features"] = torch.from_numpy(self.features[batch]).float()
+        elif config.augment and isinstance(inputs["image"], Tensor):
+            generator = torch.Generator().manual_seed((config.seed << 32) + step * self.processes + self.rank)
+            empty = torch.zeros(len(batch), 0, 4)
+            inputs["image"] = augment(inputs["image"], empty, generator)[0]
+        labels = torch.from_numpy(items.labels[batch].astype(np.int64))
+        if more is None:
+            return inputs, labels, None
+        towers = inner(self.model)
+        assert isinstance(towers, Towers)
+        inputs["negative"] = towers.text_tensor([items.texts[c] for c in more.ravel()])
+        return inputs, labels, torch.from_numpy(more.ravel())
+
+    def _features(self) -> np.ndarray:
+        """What the image encoder, as it is now, makes of all images: float16 ``(n, cells, hidden)``, kept on disk."""
+        towers = inner(self.model)
+        assert isinstance(towers, Towers)
+        tower: Any = towers.towers["image"]
+        state = b"".join(v.numpy().tobytes() for k, v in sorted(tower.state_dict().items()) if "pool" not in k)
+        name = f"features-{hashlib.blake2b(state, digest_size=8).hexdigest()}-{len(self.items.images)}.npy"
+        path = (self.items.cache or Path()) / name
+        if self.items.cache is None or not path.is_file():
+            tower.eval()
+            parts = []
+            with torch.no_grad():
+                for at in range(0, len(self.items.images), 256):
+                    rows = np.arange(at, min(at + 256, len(self.items.images)))
+                    pixels = inputs_of(towers, self.items, rows, self.config)["image"]
+                    parts.append(tower.features(pixels).half().numpy())
+            found = np.concatenate(parts)
+            if self.items.cache is None:
+                return found
+            part = path.with_suffix(f".{os.getpid()}.tmp")
+            try:
+                with part.open("wb") as file:
+                    np.save(file, found, allow_pickle=False)
+                part.rename(path)
+            except OSError as error:
+                part.unlink(missing_ok=True)
+                raise LimitError(
+                    f"cannot write the encoder's features: {error.strerror}",
+                    file=path,
+                    hint="free some space, or set head_steps to 0",
+                ) from None
+        features: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        return features
+
+
 def _step(
     model: nn.Module,
-    items: Items,
+    batches: Any,
     config: ContrastiveTraining,
-    loss_of: ContrastiveLoss,
     optimiser: torch.optim.Optimizer,
     wanted: list[nn.Parameter],
     step: int,
-    per_epoch: int,
-    rank: int,
-    processes: int,
 ) -> float:
-    epoch, at = divmod(step, per_epoch)
-    order = np.random.default_rng([config.seed, epoch]).permutation(items.train)
-    batch = np.sort(order[at * config.batch : (at + 1) * config.batch])
-    batch = batch[rank::processes][: len(batch) // processes] if processes > 1 else batch
+    inputs, labels, more = batches(step)
     torch.manual_seed((config.seed << 20) + step)
     model.train()
+    _rest(model, config)
     with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
-        vectors: Mapping[str, Tensor] = model(**inputs_of(model, items, batch, config))
+        vectors: Mapping[str, Tensor] = model(**inputs)
     vectors = {name: rows.float() for name, rows in vectors.items()}
-    labels = torch.from_numpy(items.labels[batch].astype(np.int64))
-    scale = model.scale()  # type: ignore[operator]
-    loss = loss_of(vectors, labels, scale if config.learn_temperature else scale.detach())
+    scale = inner(model).scale()  # type: ignore[operator]
+    scale = scale if config.learn_temperature else scale.detach()
+    loss = ContrastiveLoss(config.class_aware)(vectors, labels, scale, more)
     if not torch.isfinite(loss):
         raise DataError(f"the loss is not a number at step {step}", hint="lower learning_rate and start again")
     loss.backward()
-    if processes > 1:
+    if batches.processes > 1:
         for parameter in wanted:
             if parameter.grad is not None:
                 torch.distributed.all_reduce(parameter.grad)
-                parameter.grad /= processes
+                parameter.grad /= batches.processes
     nn.utils.clip_grad_norm_(wanted, 1.0)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
     return float(loss.detach())
 
 
-def embed(
-    model: nn.Module, items: Items, rows: np.ndarray, config: ContrastiveTraining, batch: int = 256
-) -> dict[str, np.ndarray]:
-    """Vectors of the images ``rows``, and of all texts and sounds of the run."""
-    model.eval()
-    found: dict[str, list[np.ndarray]] = {"image": [], "text": [], "audio": []}
-    with torch.no_grad():
-        for start in range(0, len(rows), batch):
-            part = inputs_of(model, items, rows[start : start + batch], config)
-            found["image"].append(model(image=part["image"])["image"].float().numpy())
-        for start in range(0, len(items.texts), batch):
-            texts = list(items.texts[start : start + batch])
-            value = model.text_tensor(texts) if isinstance(model, Towers) else texts
-            found["text"].append(model(text=value)["text"].float().numpy())
-            if items.audio is not None and "audio" in config.modalities:
-                sounds = torch.from_numpy(items.audio[start : start + batch])
-                found["audio"].append(model(audio=sounds)["audio"].float().numpy())
-    return {name: np.concatenate(parts) for name, parts in found.items() if parts}
-
-
-def figures(model: nn.Module, items: Items, config: ContrastiveTraining) -> dict[str, Any]:
-    """In-batch and full-gallery ranks of the held-out images, in every direction the modalities allow."""
-    vectors = embed(model, items, items.held, config)
-    truth = items.labels[items.held]
-    size = max(2, min(12, len(truth)))
-    out: dict[str, Any] = {
-        "image_to_text_in_batch": measure.in_batch(vectors["image"], vectors["text"], truth, size),
-        "image_to_text": measure.gallery(vectors["image"], vectors["text"], truth),
-    }
-    if "audio" in vectors:
-        out["image_to_audio"] = measure.gallery(vectors["image"], vectors["audio"], truth)
-        every = np.arange(len(items.texts))
-        out["text_to_audio"] = measure.gallery(vectors["text"], vectors["audio"], every)
-        out["audio_to_text"] = measure.gallery(vectors["audio"], vectors["text"], every)
-    return out
-
-
-def save(model: nn.Module, out: Path, config: ContrastiveTraining, report: Mapping[str, Any]) -> None:
-    """Write the model folder: safetensors, config and ``training.json`` with the figures."""
-    out.mkdir(parents=True, exist_ok=True)
-    if isinstance(model, Towers):
-        model.save_pretrained(out)
-    else:
-        from safetensors.torch import save_file
-
-        changed = {n: p.detach().contiguous() for n, p in model.named_parameters() if p.requires_grad}
-        save_file(changed, out / "adapter.safetensors")
-    about = {"config": config.model_dump(mode="json"), "figures": dict(report)}
-    (out / "training.json").write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", "utf-8")
+def _rest(model: nn.Module, config: ContrastiveTraining) -> None:
+    """Batch norm of pretrained convolutions keeps its statistics; frozen towers stay in evaluation mode."""
+    if config.base or config.start:
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+    for part in config.frozen:
+        part_of(inner(model), part).eval()
 
 
 def _trained(model: nn.Module) -> dict[str, Tensor]:

@@ -24,6 +24,7 @@ def contrastive(
     cache: Path | None = None,
     quiet: bool = False,
     trust_remote_code: bool = False,
+    command: str = "",
 ) -> dict[str, Any]:
     """Draw the data, train, measure, save.
 
@@ -34,11 +35,12 @@ def contrastive(
         cache: where drawn images are kept (default ``out/cache``).
         quiet: no progress.
         trust_remote_code: run code that comes with a hub base; only when the user asks.
+        command: what was typed, for ``training.json``.
 
     Returns:
         The figures, also written to ``out/training.json``.
     """
-    from training.contrastive import data, run
+    from training.contrastive import data, report, run
 
     rank, processes = run.world()
     place = cache or out / "cache"
@@ -55,11 +57,25 @@ def contrastive(
     log = run.train(model, items, config, out, quiet=quiet)
     figures: dict[str, Any] = {"steps": log[-1]["step"] if log else 0, "loss": log[-1]["loss"] if log else None}
     if rank == 0:
-        figures |= run.figures(model, items, config)
+        figures |= report.figures(model, items, config)
         if config.published:
             figures["published"] = config.published.model_dump()
-        run.save(model, out, config, figures)
+        report.save(model, out, config, figures, about_of(config, command))
     return figures
+
+
+def about_of(config: ContrastiveTraining, command: str) -> dict[str, Any]:
+    """What a model folder tells besides configuration and figures: command, graph, weights it started from."""
+    from guqin_kg.inventory import load_inventory
+    from guqin_kg.recognise.weights import file_hash
+    from training.contrastive import run
+
+    found: dict[str, Any] = {"command": command, "graph": load_inventory().content_hash}
+    for key, kind in (("base", "contrastive"), ("start", "recogniser")):
+        weights = Path(run.bundled_or(getattr(config, key), kind) or "") / "model.safetensors"
+        if weights.is_file():
+            found[key] = file_hash(weights)
+    return found
 
 
 def main(arguments: list[str] | None = None) -> int:

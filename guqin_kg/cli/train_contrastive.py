@@ -1,0 +1,253 @@
+"""``guqin train contrastive`` and ``guqin evaluate contrastive``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from guqin_kg.cli.common import echo_json, format_option, talk, workspace_option
+
+_CREDIT = "adapt: source and licence of the crops, for the card."
+
+
+def _cache() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("guqin-kg")) / "drawn"
+
+
+def _command() -> str:
+    return "guqin " + " ".join(Path(a).name if "/" in a else a for a in sys.argv[1:])
+
+
+@click.command("contrastive")
+@click.option("--config", "config_name", default="ours", show_default=True, help="A bundled name or a YAML file.")
+@click.option(
+    "--base", metavar="FOLDER|HUB-ID", help="Model to start from: `bundled`, a folder, or a CLIP-like model's hub id."
+)
+@click.option("--start", metavar="FOLDER", help="New towers: recogniser whose encoder the image tower takes over.")
+@click.option(
+    "--data", type=click.Path(path_type=Path, dir_okay=False), help="adapt: JSON lines, `file` and `reading`."
+)
+@click.option("--name", help="adapt: name of the adapter.")
+@click.option("--pages", help="adapt: only the crops of these pages, as 1,2,3.")
+@click.option("--credit", default="", help=_CREDIT)
+@click.option("--names", type=click.Path(path_type=Path, dir_okay=False), help="These readings, one a line.")
+@click.option("--notations", type=click.IntRange(2), help="Other number of notations than the configuration's.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where the result goes.")
+@click.option("--cache", type=click.Path(path_type=Path, file_okay=False), help="For drawn pictures.")
+@click.option("--steps", type=click.IntRange(1), help="Other number of steps than the configuration's.")
+@click.option("--epochs", type=click.IntRange(1), help="Other number of epochs than the configuration's.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop in good order after this time.")
+@click.option("--seed", type=int, help="Other seed than the configuration's.")
+@click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the base. Only if you trust it.")
+@click.option("--list", "list_only", is_flag=True, help="Show the bundled configurations.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@format_option("text", "json")
+@workspace_option()
+def train_contrastive(
+    config_name: str,
+    base: str | None,
+    start: str | None,
+    data: Path | None,
+    name: str | None,
+    pages: str | None,
+    credit: str,
+    names: Path | None,
+    notations: int | None,
+    out: Path | None,
+    cache: Path | None,
+    steps: int | None,
+    epochs: int | None,
+    minutes: float | None,
+    seed: int | None,
+    trust_remote_code: bool,
+    list_only: bool,
+    quiet: bool,
+    fmt: str,
+    workspace: Path | None,
+) -> None:
+    """Train image, text and audio encoders of notations into one space, or adapt them to a book.
+
+    A run that was stopped goes on when the same command is given again. Only a hub id reaches the network. Several
+    processes: torchrun --nproc_per_node 8 -m training.recipes.contrastive --config large --out DIR
+
+    \b
+    Examples:
+      guqin train contrastive --list
+      guqin train contrastive --config tiny --out /tmp/tiny
+      guqin train contrastive --config adapt --data crops.jsonl --name my-book
+      guqin train contrastive --config experiment-1 --names names.txt --out models/experiment-1
+      guqin train contrastive --config experiment-2 --base OFA-Sys/chinese-clip-vit-base-patch16 --out models/clip
+    """
+    from guqin_kg.cli.train import _need_torch
+
+    _need_torch()
+    from guqin_kg.errors import UsageError
+    from training.contrastive import config as configs
+
+    if list_only:
+        _list(fmt)
+        return
+    config = configs.load(
+        config_name, base=base, start=start, notations=notations, max_steps=steps, epochs=epochs,
+        max_minutes=minutes, seed=seed,
+    )  # fmt: skip
+    if config.recipe == "adapt":
+        _adapt(config, data, name, pages, credit, out, cache, quiet, fmt, workspace)
+        return
+    if out is None:
+        raise UsageError("say where the model goes", hint="--out DIR")
+    if trust_remote_code:
+        talk(f"warning: code that comes with {config.base} will run with your rights")
+    from training.recipes import contrastive as recipe
+
+    figures = recipe.contrastive(
+        config, out, names=names, cache=cache or _cache(), quiet=quiet, trust_remote_code=trust_remote_code,
+        command=_command(),
+    )  # fmt: skip
+    if fmt == "json":
+        echo_json({"out": str(out), **figures})
+        return
+    click.echo(str(out))
+    talk(f"{figures['steps']} steps, last loss {figures['loss']}")
+    from training.evaluate.retrieval import lines
+
+    for line in lines(figures):
+        talk(line)
+
+
+def _adapt(
+    config: Any,
+    data: Path | None,
+    name: str | None,
+    pages: str | None,
+    credit: str,
+    out: Path | None,
+    cache: Path | None,
+    quiet: bool,
+    fmt: str,
+    workspace: Path | None,
+) -> None:
+    from guqin_kg.cli.recognise import grammar_for, workspace_or_none
+    from guqin_kg.errors import UsageError
+    from guqin_kg.recognise import shelf, towers
+    from guqin_kg.recognise.words import Words
+    from training.recipes import contrastive_adapt as recipe
+    from training.recipes.adapt import check_name
+
+    if data is None or name is None:
+        raise UsageError("adapting needs --data and --name", hint="--data crops.jsonl --name my-book")
+    check_name(name)
+    space = workspace_or_none(workspace)
+    extra = tuple(p for p in space.graph_files() if p.suffix == ".ttl") if space else ()
+    crops = recipe.crops_of(data, Words(grammar_for(space)))
+    if not quiet:
+        recipe.say_skipped(crops)
+    if pages:
+        wanted = set(pages.split(","))
+        crops = crops.where(lambda row: str(row.page) in wanted)
+        if not crops.rows:
+            raise UsageError(f"no crop of the pages {pages}", hint="the rows of --data have a key `page`")
+    shelf_place = (space.root / "adapters" if space else shelf.user_adapters()) / towers.BASE
+    folder = out or shelf_place / name
+    about = recipe.adapt(
+        config, crops, name, folder, cache=cache or _cache(), extra=extra, credit=credit, command=_command(),
+        quiet=quiet,
+    )  # fmt: skip
+    if fmt == "json":
+        echo_json({"out": str(folder), **about})
+        return
+    click.echo(str(folder))
+    talk(f"adapter {name}: {about['crops']} crops, {about['readings']} readings, {about['minutes']} minutes")
+
+
+def _list(fmt: str) -> None:
+    from training.contrastive import config as configs
+
+    rows: list[dict[str, Any]] = [{"name": n, **configs.load(n).model_dump(mode="json")} for n in configs.names()]
+    if fmt == "json":
+        echo_json(rows)
+        return
+    for row in rows:
+        how = f"LoRA rank {row['lora']['rank']} on {row['base'] or row['start']}" if row["lora"] else "all weights"
+        data = f"{row['notations']} notations x {row['images_each']}"
+        if row["recipe"] == "adapt":
+            data = "labelled crops"
+        elif row["source"] == "sampled":
+            data = f"{row['drawn_images']} sampled notations"
+        click.echo(f"{row['name']}\t{data}, {'-'.join(row['modalities'])}, batch {row['batch']}, {how}")
+
+
+@click.command("contrastive")
+@click.option("--model", type=click.Path(path_type=Path, file_okay=False), help="Model folder (default: the bundled).")
+@click.option("--adapter", metavar="NAME", help="Contrastive adapter for a book.")
+@click.option("--data", type=click.Path(path_type=Path, dir_okay=False), help="Crops: JSON lines, `file`, `reading`.")
+@click.option("--pages", help="Measure only the crops of these pages, as 3,7,11; all readings stay in the gallery.")
+@click.option("--names", type=click.Path(path_type=Path, dir_okay=False), help="Draw these readings, one a line.")
+@click.option("--notations", type=click.IntRange(2), help="Draw this many notations of the lexicon.")
+@click.option("--styles", help="Draw in these styles (guqin fonts), as a,b.")
+@click.option(
+    "--preset", type=click.Choice(["clean", "print", "handwritten", "photo"]), default="clean", show_default=True
+)
+@click.option("--each", type=click.IntRange(1), default=1, show_default=True, help="Pictures a notation and style.")
+@click.option("--audio", is_flag=True, help="Measure against sounds too (readings that sound by themselves).")
+@click.option("--seed", type=int, default=1, show_default=True, help="Decides notations and pictures.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write retrieval.json here too.")
+@format_option("text", "json")
+@workspace_option()
+def evaluate_contrastive(
+    model: Path | None,
+    adapter: str | None,
+    data: Path | None,
+    pages: str | None,
+    names: Path | None,
+    notations: int | None,
+    styles: str | None,
+    preset: str,
+    each: int,
+    audio: bool,
+    seed: int,
+    out: Path | None,
+    fmt: str,
+    workspace: Path | None,
+) -> None:
+    """How often the right reading, picture or sound is first, or among five: within batches of 12, and of all.
+
+    The published figures rank within a batch of twelve; ranks over the whole gallery are the harder and useful ones.
+    Runs without torch.
+
+    \b
+    Examples:
+      guqin evaluate contrastive --data labels.jsonl --pages 4,9,13,17
+      guqin evaluate contrastive --data labels.jsonl --adapter wusheng-1457 --format json
+      guqin evaluate contrastive --names names.txt --styles ma-shan-zheng,long-cang --preset handwritten --each 3
+      guqin evaluate contrastive --notations 200 --audio
+    """
+    from guqin_kg.cli.recognise import grammar_for, workspace_or_none
+    from guqin_kg.errors import UsageError
+    from guqin_kg.recognise.towers import Towers
+    from training.evaluate import retrieval
+
+    if (data is not None) + (names is not None) + (notations is not None) != 1:
+        raise UsageError("measure on one thing: --data CROPS, --names FILE or --notations N", hint="see --help")
+    space = workspace_or_none(workspace)
+    towers = Towers.open(model, adapter, space.root if space else None)
+    grammar = grammar_for(space)
+    if data is not None:
+        report = retrieval.on_crops(towers, data, grammar, set(pages.split(",")) if pages else None)
+    else:
+        report = retrieval.on_drawn(
+            towers, grammar, names=names, notations=notations, styles=styles.split(",") if styles else None,
+            preset=preset, each=each, audio=audio, seed=seed,
+        )  # fmt: skip
+    if out:
+        retrieval.write(report, out)
+    if fmt == "json":
+        echo_json(report)
+        return
+    for line in retrieval.lines(report):
+        click.echo(line)
