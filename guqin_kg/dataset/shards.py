@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from guqin_kg.notation.grammar import Grammar
 
 
-_MOST_TOGETHER = 128
-_PIXELS_TOGETHER = 1_500_000
-"""Pictures drawn together: enough to share the work of a step, few enough for the processor's cache."""
+_MOST_TOGETHER = 1024
+_PIXELS_TOGETHER = 8_000_000
+"""Pictures drawn together: enough to share the work of a step, few enough for the memory."""
 
 
 class Picture(NamedTuple):
