@@ -1,9 +1,12 @@
-"""Images a second: this package, a naive paste with Pillow, and TRDG drawing single Chinese characters, in one run.
+"""Images a second: this package, a naive paste with Pillow, TRDG and SynthTIGER drawing single characters, in one run.
 
-    python benchmarks/bench_draw.py [--images 1500] [--trdg-python PATH] [--font FILE] [--out FILE.json]
+    python benchmarks/bench_draw.py [--images 1500] [--trdg-python PATH] [--synthtiger-python PATH] [--font FILE]
 
-CPU seconds of one process are the measure that a busy machine does not spoil; wall time is given beside it.
-TRDG pins old libraries: install it in an environment of its own and name its Python.
+CPU seconds of one process are the measure that a busy machine spoils least; wall time is given beside it.
+TRDG and SynthTIGER pin old libraries: install each in an environment of its own and name its Python:
+
+    python -m venv trdg && trdg/bin/pip install trdg==1.8.0 pillow==9.5 "numpy<2"
+    python -m venv tiger && tiger/bin/pip install synthtiger==1.2.1 "pillow<10" "numpy<2"
 """
 
 from __future__ import annotations
@@ -37,6 +40,40 @@ print(json.dumps([count / (time.process_time() - a), count / (time.perf_counter(
 """
 
 
+# components of its published example: elastic distortion, skew or rotation, noise, blur, resampling; without textures
+SYNTHTIGER = """
+import json, os, sys, tempfile, time, warnings
+warnings.filterwarnings("ignore")
+import numpy as np
+from PIL import Image
+from synthtiger import components as c, layers
+count, size, font = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+chars = [chr(0x4E00 + 37 * i) for i in range(200)]
+folder = tempfile.mkdtemp()  # it reads which characters a font has from a text file beside it
+os.symlink(font, os.path.join(folder, "font.ttf"))
+open(os.path.join(folder, "font.txt"), "w").write("".join(chars))
+faces = c.BaseFont(paths=[folder], weights=[1], size=[size, size], bold=0.5)
+shape = c.ElasticDistortion(alpha=[0, 2], sigma=[0, 0.6])
+transform = c.Selector([c.Skew(weights=[1, 0], angle=[0, 10]), c.Rotate(angle=[0, 5])], weights=[1, 1])
+grain, blur = c.AdditiveGaussianNoise(scale=[4, 8], per_channel=0), c.GaussianBlur(sigma=[0, 1])
+noise = c.Iterator([grain, blur, c.Resample(size=[0.5, 1])])
+color, fit, pad = c.Gray(gray=[0, 90], alpha=[1, 1], colorize=0), c.Fit(), c.Pad(pxs=[[0, 6]] * 4)
+def draw(i):
+    char = chars[i % 200]
+    text = layers.TextLayer(char, **faces.sample({"text": char, "vertical": False}))
+    for step in (shape, color, transform, fit, pad): step.apply([text])
+    paper = layers.RectLayer(text.size, (235, 235, 235, 255)); paper.topleft = text.topleft
+    whole = (text + paper).merge()
+    noise.apply([whole])
+    picture = Image.fromarray(whole.output()[..., :3].astype(np.uint8)).convert("L").resize((size, size))
+    return np.asarray(picture), text.bbox
+for i in range(20): draw(i)
+a, b = time.process_time(), time.perf_counter()
+for i in range(count): draw(i)
+print(json.dumps([count / (time.process_time() - a), count / (time.perf_counter() - b)]))
+"""
+
+
 def timed(count: int, work: Callable[[int], object], together: int = 1) -> tuple[float, float]:
     """Images per CPU second and per second of wall time; ``work(i)`` makes ``together`` of them."""
     cpu, wall = time.process_time(), time.perf_counter()
@@ -51,6 +88,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--images", type=int, default=1500)
     options.add_argument("--trdg-python", type=Path)
+    options.add_argument("--synthtiger-python", type=Path)
     options.add_argument("--font", type=Path, help="a Chinese font for the naive paste and for TRDG")
     options.add_argument("--out", type=Path)
     given = options.parse_args()
@@ -91,25 +129,24 @@ def main() -> None:
                 table[f"naive Pillow paste, {size} px"] = timed(
                     count, lambda i, size=size, naive=naive: naive(notations[(i // 70) % len(notations)], size, i)
                 )
-            if given.trdg_python and font:
-                done = subprocess.run(
-                    [str(given.trdg_python), "-c", TRDG, str(count // 3), str(size), str(font)],
-                    capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": ""},
-                )  # fmt: skip
-                table[f"TRDG, one character without boxes, {size} px"] = tuple(json.loads(done.stdout.splitlines()[-1]))
+            for name, python, script in (
+                ("TRDG, one character without boxes", given.trdg_python, TRDG),
+                ("SynthTIGER, one character and its box", given.synthtiger_python, SYNTHTIGER),
+            ):
+                if python and font:
+                    done = subprocess.run(
+                        [str(python), "-c", script, str(count // 5), str(size), str(font)],
+                        capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": ""},
+                    )  # fmt: skip
+                    table[f"{name}, {size} px"] = tuple(json.loads(done.stdout.splitlines()[-1]))
         cpu, wall, count = time.process_time(), time.perf_counter(), 0
-        for number in range(min(2, plan.shards)):
+        for number in range(plan.shards):
             count += make_shard(out, number)["images"]
-        table["guqin-kg, PNG and full label, 64 px"] = (
+        table["guqin-kg, shards: image, PNG, full label, tar, 64 px"] = (
             count / (time.process_time() - cpu), count / (time.perf_counter() - wall),
         )  # fmt: skip
-        sizes = []
-        wall = time.perf_counter()
-        index = run_plan(out, workers=2)
-        table["guqin-kg, data set by two workers, 64 px (wall includes start)"] = (
-            float("nan"), index["images"] / (time.perf_counter() - wall),
-        )  # fmt: skip
-        sizes.append(index["bytes"] / index["images"])
+        index = run_plan(out, workers=1)
+        each = index["bytes"] / index["images"]
         assert load_plan(out) == plan
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     load = os.getloadavg()[0]
@@ -118,9 +155,9 @@ def main() -> None:
     print("| --- | --- | --- |")
     for name, (cpu_rate, wall_rate) in table.items():
         print(f"| {name} | {cpu_rate:,.0f} | {wall_rate:,.0f} |")
-    print(f"bytes of shard for each 64-px image: {sizes[0]:,.0f}")
+    print(f"bytes of shard for each 64-px image: {each:,.0f}")
     if given.out:
-        given.out.write_text(json.dumps({"load": load, "rates": table, "bytes": sizes[0]}, indent=1))
+        given.out.write_text(json.dumps({"load": load, "rates": table, "bytes": each}, indent=1))
 
 
 class NaivePaste:
