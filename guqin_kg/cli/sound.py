@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from guqin_kg.notation.grammar import Grammar
     from guqin_kg.score.context import Interpretation
 
-_WRITERS = (".wav", ".mid", ".midi", ".musicxml", ".html", ".pdf", ".ttl")
+_WRITERS = (".wav", ".flac", ".mid", ".midi", ".musicxml", ".html", ".pdf", ".ttl")
 
 
 def _tuning_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -168,8 +168,9 @@ def _print_tunings(grammar: Grammar, fmt: str) -> None:
 
 @click.command()
 @click.argument("readings", nargs=-1, required=True, metavar="READING …")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="WAV or MIDI file to write: one phrase.")
-@click.option("--each", type=click.Path(path_type=Path, file_okay=False), help="Folder: one WAV a reading, each alone.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="WAV, FLAC or MIDI file: one phrase.")
+@click.option("--each", type=click.Path(path_type=Path, file_okay=False), help="Folder: one file a reading, alone.")
+@click.option("--as", "kind", type=click.Choice(["wav", "flac"]), default="wav", show_default=True, help="With --each.")
 @click.option("--tempo", type=float, default=60.0, show_default=True, help="Beats a minute.")
 @click.option("--strings", "material", help="String material of the graph: silk (default) or steel.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same bytes.")
@@ -180,6 +181,7 @@ def play(
     readings: tuple[str, ...],
     out: Path | None,
     each: Path | None,
+    kind: str,
     tempo: float,
     material: str | None,
     seed: int,
@@ -200,7 +202,7 @@ def play(
       guqin play 大九绰勾四 --out note.wav
       guqin play 散挑七 名十勾五 上九 吟 撮大七七散四 --out phrase.wav --tempo 72
       guqin play 泛起 大七勾二 挑七 泛止 --strings steel --out harmonics.wav
-      cat names.txt | guqin play - --each sounds
+      cat names.txt | guqin play - --each sounds --as flac
     """
     from guqin_kg.score.context import interpret
     from guqin_kg.score.read import Row, Score
@@ -212,10 +214,10 @@ def play(
     grammar = workspace_grammar(workspace)
     settings: dict[str, Any] = {"tuning": tuning, "tradition": tradition, "temperament": temperament, "a4": a4}
     if each is not None:
-        _play_each(readings, each, grammar, material, seed, fmt, settings)
+        _play_each(readings, each, grammar, material, seed, fmt, {**settings, "ending": f".{kind}"})
         return
     assert out is not None
-    _check_out(out, (".wav", ".mid", ".midi"))
+    _check_out(out, (".wav", ".flac", ".mid", ".midi"))
     rows = tuple(Row(n, str(n), main=text) for n, text in enumerate(readings, 1))
     found = interpret(Score("readings", rows), grammar, **settings)
     bad = [e for e in found.events if e.notation is None]
@@ -243,7 +245,7 @@ def _play_each(
     fmt: str,
     settings: dict[str, Any],
 ) -> None:
-    """One WAV a reading; what has no pitch of its own is named and left out."""
+    """One file a reading; what has no pitch of its own is named and left out."""
     from guqin_kg.score.export import write_each
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -273,11 +275,11 @@ def _write(
 
     kind = out.suffix.lower()
     said: dict[str, Any] = {"out": str(out)}
-    if kind == ".wav":
-        from guqin_kg.sound.wav import RATE, write_wav
+    if kind in (".wav", ".flac"):
+        from guqin_kg.sound.wav import RATE, write_audio
 
         samples = export.audio(found, grammar.inventory, bpm=tempo, strings=material, seed=seed)
-        write_wav(out, samples)
+        write_audio(out, samples)
         said |= {"seconds": round(len(samples) / RATE, 2), "rate": RATE}
     elif kind in (".mid", ".midi"):
         export.write_midi(found, out, bpm=tempo)
@@ -303,9 +305,9 @@ def _write(
     "outs",
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Also write F.wav, F.mid, F.musicxml, F.html, F.pdf or F.ttl (may be given several times).",
+    help="Also write F.wav, F.flac, F.mid, F.musicxml, F.html, F.pdf or F.ttl (may be given several times).",
 )
-@click.option("--tempo", type=float, default=60.0, show_default=True, help="Beats a minute, for WAV and MIDI.")
+@click.option("--tempo", type=float, default=60.0, show_default=True, help="Beats a minute, for sound and MIDI.")
 @click.option("--strings", "material", help="String material of the graph: silk (default) or steel.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same bytes.")
 @_tuning_options

@@ -249,15 +249,17 @@ def write_each(
     *,
     strings: str | None = None,
     seed: int = 0,
+    ending: str = ".wav",
     **settings: Any,
 ) -> Iterator[dict[str, Any]]:
-    """Sound each reading alone into ``folder``, one WAV named after its IRI.
+    """Sound each reading alone into ``folder``, one file named after its IRI.
 
     Args:
         readings: notations.
         folder: where the files go.
         grammar: of the graph.
         strings: material; seed: same seed, same bytes.
+        ending: ``.wav`` or ``.flac``.
         **settings: tuning, tradition, temperament, a4 as in :func:`guqin_kg.score.context.interpret`.
 
     Yields:
@@ -265,7 +267,7 @@ def write_each(
         pitch of its own.
     """
     from guqin_kg.notation.iri import notation_iri
-    from guqin_kg.sound.wav import RATE, write_wav
+    from guqin_kg.sound.wav import RATE, write_audio
 
     for reading in readings:
         found = interpret(Score("readings", (Row(1, "1", main=reading),)), grammar, **settings)
@@ -280,8 +282,8 @@ def write_each(
         first = found.events[0].notation
         assert first is not None
         iri = notation_iri(first, grammar)
-        path = folder / f"{local(iri)}.wav"
-        write_wav(path, samples)
+        path = folder / f"{local(iri)}{ending}"
+        write_audio(path, samples)
         yield {"reading": reading, "iri": iri, "file": path.name, "seconds": round(len(samples) / RATE, 2)}
 
 

@@ -12,7 +12,7 @@ from guqin_kg.errors import DataError
 from guqin_kg.inventory import load_inventory
 from guqin_kg.score.export import material
 from guqin_kg.sound.synth import Material, Shake, Tone, cents_curve, sound
-from guqin_kg.sound.wav import read_wav, write_wav
+from guqin_kg.sound.wav import read_wav, write_audio, write_wav
 from tests.sound.measure import RATE, fundamental, level, track
 
 
@@ -105,3 +105,17 @@ def test_wav_round_trip_and_refusals(tmp_path: Path) -> None:
     (tmp_path / "c.wav").write_bytes(b"RIFF....")
     with pytest.raises(DataError, match="WAV"):
         read_wav(tmp_path / "c.wav")
+
+
+def test_flac_holds_the_samples_of_the_wav(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    samples = 0.5 * np.sin(np.linspace(0, 100, 4410))
+    for name in ("a.wav", "a.flac", "b.flac"):
+        write_audio(tmp_path / name, samples)
+    found, rate = soundfile.read(tmp_path / "a.flac", dtype="int16")
+    assert rate == RATE
+    assert np.array_equal(found, np.round(read_wav(tmp_path / "a.wav")[0] * 32767))
+    assert (tmp_path / "a.flac").read_bytes() == (tmp_path / "b.flac").read_bytes()
+    with pytest.raises(DataError, match="range"):
+        write_audio(tmp_path / "a.flac", samples * 3)
+    assert soundfile.info(tmp_path / "a.flac").frames == 4410, "the earlier file is intact"
