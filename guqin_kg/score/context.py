@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from guqin_kg.errors import ReadingError
@@ -15,7 +16,10 @@ from guqin_kg.score.scopes import Scopes
 from guqin_kg.sound.performance import Profile
 from guqin_kg.sound.resolve import Resolver
 from guqin_kg.sound.state import Finding, Reading, Sounding
-from guqin_kg.sound.tuning import OpenStrings, open_strings
+from guqin_kg.sound.tuning import OpenStrings, note_name, open_strings
+
+_SAME = 0.5
+"""Semitones by which two pitches may differ and still pass for one."""
 
 
 @dataclass(slots=True)
@@ -143,6 +147,7 @@ def interpret(
             findings += [(event, f) for f in event.result.findings]
             if event.result.joins and not event.result.sounds:
                 _join(events)
+            findings += [(event, f) for f in _as_one(events, strings)]
     findings += [(events[at] if at is not None else None, f) for at, f in scopes.end()]
     return Interpretation(score, events, findings, strings, resolver.tradition, scopes.played(len(events)), tonic)
 
@@ -207,6 +212,30 @@ def _join(events: list[Event]) -> None:
         if any(s.role != "slide" for s in event.result.sounds):
             event.result.joins = True
             return
+
+
+def _as_one(events: list[Event], strings: OpenStrings) -> list[Finding]:
+    """What is to sound as one on an open and a stopped string must have one pitch, or its octaves."""
+    here = [s for s in attacks(events[-1]) if s.profile is not None and s.profile.same_pitch]
+    if here and len({s.string for s in here}) == 1 and events[-1].result.joins:
+        before = (s for event in reversed(events[:-1]) for s in reversed(attacks(event)))
+        here = [*here, *islice(before, 1)]
+    by_string = {s.string: s for s in here}
+    if len(by_string) != 2:
+        return []
+    first, second = by_string.values()
+    if {first.sound, second.sound} - {"open", "stopped", None}:
+        return []
+    if first.sound == second.sound is not None:
+        return [Finding("V25", "warning", f"both strings are {first.sound}; one is to be open and one stopped")]
+    high, low = first.midi(strings), second.midi(strings)
+    if high is None or low is None:
+        return []
+    apart = abs((high - low + 6) % 12 - 6)
+    if apart <= _SAME:
+        return []
+    names = f"string {first.string} sounds {note_name(high)} and string {second.string} {note_name(low)}"
+    return [Finding("V25", "warning", f"the two are to sound as one, but {names}, {100 * apart:.0f} cents apart")]
 
 
 def attacks(event: Event) -> list[Sounding]:

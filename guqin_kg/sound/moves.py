@@ -59,6 +59,7 @@ class LeftHand:
         if profile.needs_held and (before is None or before.sound != "stopped") and not self.alone:
             self._missing(out, "V19", "no finger held this string before it", "warning")
         if profile.sounds_at == "AtOpen":
+            self._released(notation.left_finger, before, profile, out)
             if string is not None:
                 hands.strings[string] = StringState("open")
             self._sound_left(Sounding(string, "open", role="left hand", profile=profile), out)
@@ -72,6 +73,7 @@ class LeftHand:
                 out.left_open.append("it sounds the place of the finger that holds below, which is not written")
                 return
             place, position = held[1], None
+            self._plucked_above(holder, string, place, profile, out)
             out.carried["position"] = str(place.fraction)
             hands.finger, hands.position, hands.place, hands.before = holder, None, place, hands.place
         else:
@@ -81,6 +83,8 @@ class LeftHand:
                 return
             place = found
             hands.finger = finger
+            if profile.sounds_at == "AtHolder" and string is not None:
+                self._plucked_above(finger, string, place, profile, out)
         if place.statement and place.statement not in out.left_open:
             out.left_open.append(place.statement)
         if string is None:
@@ -98,6 +102,40 @@ class LeftHand:
             return
         self.hands.current = sound.string
         self.hands.recent = [*self.hands.recent, sound][-8:]
+
+    def _released(self, finger: str | None, before: StringState | None, profile: Profile, out: Reading) -> None:
+        """A finger that pulls off a string must have held it, and be one that sources allow."""
+        if not profile.held_by or self.alone:
+            return
+        if before is None or before.sound != "stopped":
+            self._missing(out, "V21", "it releases a string, but no finger held one before it", "warning")
+            return
+        finger = finger or before.finger
+        if finger is not None and not self.performance.fingers(finger) & profile.held_by:
+            self._missing(
+                out, "V21", f"sources do not give it to the finger that holds the string ({finger})", "warning"
+            )
+
+    def _plucked_above(
+        self, holder: str | None, string: int | None, place: Place, profile: Profile, out: Reading
+    ) -> None:
+        """Where one finger holds and another plucks above it, both must be on the string, in that order."""
+        above, below = profile.sounding_finger, profile.holding_finger
+        if self.alone or above is None or below is None:
+            return
+        fingers = self.performance.fingers
+        if holder is not None and not fingers(holder) & fingers(below):
+            self._missing(out, "V20", f"the lower place is held by {holder}, not by {below}", "warning")
+        on, where = next((h for f, h in self.hands.held.items() if fingers(f) & fingers(above)), (None, None))
+        if on != string or where is None:
+            self._missing(out, "V20", f"{above} plucks above, though nothing before puts it on string {string}", "info")
+        elif where.low >= place.high:
+            self._missing(
+                out,
+                "V20",
+                f"{above} is to pluck above, but lies at {where.fraction} of the string, not above {place.fraction}",
+                "warning",
+            )
 
     def _held_string(self) -> int | None:
         """The string the left hand acts on: the one that sounds, or the last one still stopped when that is open."""

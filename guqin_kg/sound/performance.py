@@ -14,7 +14,10 @@ Stroke = tuple[int, ...]  # indices (from 0) of the acted strings that sound tog
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One performance profile (``gq:PerformanceProfile``); fields as the properties of that name in the ontology."""
+    """One performance profile (``gq:PerformanceProfile``); fields as the properties of that name in the ontology.
+
+    ``held_by`` (ids of fingers) and ``same_pitch`` come from the base notation itself: several share a profile.
+    """
 
     id: str
     excitation: str | None = None
@@ -49,6 +52,8 @@ class Profile:
     sounding_finger: str | None = None
     rest_beats: float = 0.0
     time_factor: float = 1.0
+    held_by: frozenset[str] = frozenset()
+    same_pitch: bool = False
 
     @property
     def sounds(self) -> bool:
@@ -130,6 +135,16 @@ class Performance:
         return self._by_role.get(role)
 
     def _find(self, base: BaseNotation) -> Profile | None:
+        found = self._general(base)
+        fingers = frozenset(local(iri) for iri in base.extra.get("heldByFinger", ()))
+        same = "true" in base.extra.get("needsSamePitch", ())
+        return replace(found, held_by=fingers, same_pitch=same) if found is not None and (fingers or same) else found
+
+    def fingers(self, word: str) -> frozenset[str]:
+        """Ids of the fingers that the left-hand sign ``word`` stands for."""
+        return frozenset(f for base in self.inventory.named(word) if "finger" in base.roles for f in base.fingers)
+
+    def _general(self, base: BaseNotation) -> Profile | None:
         own = base.extra.get("performance")
         if own:
             return self._read(own[0])

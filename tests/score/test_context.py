@@ -91,6 +91,16 @@ def test_carried_fields_are_named(grammar: Grammar) -> None:
         ("散挑七 吟", "V30", "2"),
         ("泛起 大七勾二 上六 泛止", "V30", "3"),
         ("散挑七 大九罨七", "V19", "2"),
+        ("大十挑七 名九掐起", "V20", "2"),  # the thumb lies below
+        ("大九挑七 中十掐起", "V20", "2"),  # not the ring finger below
+        ("名十挑七 掐起", "V20", "2"),  # no thumb on the string yet
+        ("散挑七 抓起", "V21", "2"),  # nothing held
+        ("名十勾五 抓起", "V21", "2"),
+        ("食十挑七 带起", "V21", "2"),
+        ("大九勾四 散挑六 如一声", "V25", "3"),  # D and C
+        ("散挑六 散挑七 如一声", "V25", "3"),  # both open
+        ("名九勾五 散如一七", "V25", "2"),  # with the sound before
+        ("双弹名九五散七", "V25", "1"),
     ],
 )
 def test_breaches_name_their_place(grammar: Grammar, text: str, rule: str, number: str) -> None:
@@ -100,7 +110,15 @@ def test_breaches_name_their_place(grammar: Grammar, text: str, rule: str, numbe
 @pytest.mark.parametrize(
     "text",
     [
-        "散勾三 大九挑七 上七九 下九 吟 名十掐起 抓起",
+        "散勾三 大九挑七 上七九 下九 吟 名十掐起 带起",
+        "大九挑七 跪十掐起",
+        "名十勾五 带起",
+        "中十勾一 带起",
+        "大九挑七 抓起",
+        "名十勾五 散挑七 如一声",
+        "名十勾五 散如一七",
+        "双弹名十五散七",
+        "大九勾四 散挑七 如一声",
         "泛起 大七勾二 挑七 泛止",
         "「 散勾三 大九挑六 从「再作",
         "散勾三 从头再作",
@@ -110,6 +128,12 @@ def test_breaches_name_their_place(grammar: Grammar, text: str, rule: str, numbe
 )
 def test_no_breach_where_there_is_none(grammar: Grammar, text: str) -> None:
     assert [f for f in rules(read(grammar, text)) if f[0] != "V05"] == []
+
+
+def test_what_sounds_as_one_is_computed_in_the_tuning(grammar: Grammar) -> None:
+    text = "名十勾五 散挑七 如一声"
+    assert "V25" not in {f[0] for f in rules(read(grammar, text))}
+    assert ("V25", "3") in rules(read(grammar, text, tuning="蕤宾调"))
 
 
 def test_a_slide_after_an_open_string_acts_on_the_stopped_one(grammar: Grammar) -> None:
