@@ -19,6 +19,8 @@ from guqin_kg.errors import LimitError, MissingExtraError, StoreLockedError, Usa
 
 INDEX_FILE = "index.json"
 ENGINES = ("pool", "dask")
+_MOST_WORKERS = 4096
+_SPARE = 50_000_000
 
 
 def estimate_bytes(out: Path, plan: Plan, samples: int = 24) -> int:
@@ -43,9 +45,9 @@ def check_disk(out: Path, plan: Plan, missing: int) -> int:
     """
     need = int(estimate_bytes(out, plan) * (missing / max(1, plan.shards)))
     free = shutil.disk_usage(out).free
-    if need * 1.1 + 50_000_000 > free:
+    if need * 1.1 + _SPARE > free:
         raise LimitError(
-            f"about {need / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free",
+            f"about {need / 1e6:,.0f} MB are needed, and {_SPARE // 10**6} MB to spare; {free / 1e6:,.0f} MB are free",
             code="no-space",
             file=out,
             hint="choose another disk, fewer glyphs or a smaller --size; nothing was written",
@@ -81,6 +83,8 @@ def run_plan(
     out = Path(out).resolve()
     if engine not in ENGINES:
         raise UsageError(f"there is no engine {engine!r}", hint="one of: " + ", ".join(ENGINES))
+    if not 0 <= workers <= _MOST_WORKERS:
+        raise UsageError(f"{workers} workers are not between 0 and {_MOST_WORKERS}", hint="0 = one a core")
     plan = load_plan(out)
     workers = workers or multiprocessing.cpu_count()
     lock = FileLock(out / ".lock")
@@ -128,6 +132,7 @@ def _pool(out: Path, numbers: list[int], workers: int) -> Iterator[tuple[int, di
             yield number, make_shard(out, number)
         return
     waiting = iter(numbers)
+    workers = min(workers, len(numbers))
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         running: dict[Future[dict[str, Any]], int] = {}
 

@@ -120,7 +120,13 @@ def make_shard(out: Path | str, number: int) -> dict[str, Any]:
         return done
     part = out / f"{name}.part"
     write = _write_tar if plan.format == "webdataset" else _write_parquet
-    count = write(part, pictures(out, plan, items(plan, number)), _engine(out, plan)[1])
+    try:
+        count = write(part, pictures(out, plan, items(plan, number)), _engine(out, plan)[1])
+    except OSError as error:
+        part.unlink(missing_ok=True)  # its room may be what the rest of the system needs now
+        raise OSError(
+            error.errno, f"{error.strerror}; whole shards are kept, give the command again", str(part)
+        ) from None
     digest = hashlib.blake2b(digest_size=16)
     with part.open("rb") as file:
         while block := file.read(1 << 20):

@@ -142,7 +142,7 @@ class LayoutBuilder:
         Raises:
             MissingFormError: no form, and none can be put together from its elements or its name.
         """
-        found = self.forms(base)
+        found = [f for f in self.forms(base) if HOLE not in (f.ids or "")]
         if not found:
             return self._from_elements(base, part, choice)
         form = found[min(choice.get(base.id, 0), len(found) - 1)]

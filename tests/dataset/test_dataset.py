@@ -194,3 +194,33 @@ def test_bad_options(tmp_path: Path, options: dict[str, object]) -> None:
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no data set"):
         run_plan(tmp_path)
+
+
+def test_a_disk_that_fills_up_keeps_whole_shards_and_frees_the_half_one(
+    reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from guqin_kg.dataset import shards
+
+    out = small(tmp_path / "filling")
+    write, written = shards._write_tar, []
+
+    def full(path: Path, found: object, grammar: object) -> int:
+        if written:
+            path.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        return write(path, found, grammar)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(shards, "_write_tar", full)
+    with pytest.raises(OSError, match=r"No space left on device; whole shards are kept.*shard-000001"):
+        run_plan(out, workers=1)
+    assert not list(out.glob("*.part"))
+    monkeypatch.undo()
+    run_plan(out, workers=1)
+    assert shard_bytes(out) == shard_bytes(reference)
+
+
+def test_impossible_numbers_of_workers_are_refused(reference: Path) -> None:
+    for workers in (-1, 10**6):
+        with pytest.raises(UsageError, match="workers"):
+            run_plan(reference, workers=workers)
