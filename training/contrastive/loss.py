@@ -136,6 +136,8 @@ class SyncedBatchNorm(nn.BatchNorm2d):
             if type(child) is nn.BatchNorm2d:
                 new = cls(child.num_features, child.eps, child.momentum)
                 new.load_state_dict(child.state_dict())
+                for name_of, parameter in new.named_parameters():  # what rested goes on resting
+                    parameter.requires_grad_(child.get_parameter(name_of).requires_grad)
                 setattr(model, name, new)
             else:
                 cls.convert(child)
