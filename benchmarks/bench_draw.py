@@ -180,7 +180,7 @@ class NaivePaste:
         program, chars = self.kept[notation]  # type: ignore[misc]
         image = Image.new("L", (size, size), 255)
         shake = random.Random(seed)
-        boxes = self.engine.composer.run(program)
+        boxes = self.engine.composer.run([program], np.zeros(1), np.ones(1)).tolist()
         for char, (x0, y0, x1, y1) in zip(chars, boxes, strict=True):
             w, h = max(4, int((x1 - x0) * size)), max(4, int((y1 - y0) * size))
             face = ImageFont.truetype(self.font, max(w, h))
