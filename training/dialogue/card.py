@@ -43,13 +43,15 @@ def write(about: Mapping[str, Any]) -> str:
         f"- Graph: `{about['graph']}`",
         f"- Base: {config['base'] or 'none'}; trained: {how}",
         f"- Data: {figures['train_notations']} notations for training, {figures['held_out_notations']} held out (by "
-        f"their IRI); turns: {config['dialogues']}, language {config['lang']}; pictures drawn "
+        "their IRI; the recogniser's encoder may have seen drawn pictures of any notation); "
+        f"turns: {config['dialogues']}, language {config['lang']}; pictures drawn "
         f"({', '.join(config['presets'])}), {config['images_each']} each; no real picture",
         f"- Steps: {figures['steps']} of {config['batch']}, last training loss {figures['loss']}, "
         f"{figures['minutes']} minutes ({config['clock']} clock)",
         "- Licence: that of the software (Apache 2.0); what it learnt from, the graph's sentences, is CC BY 4.0",
-        "- Limits: one glyph a picture; drawn pictures only. Not for deciding what an unclear print says: "
-        "use `guqin recognize` for that. After several turns it may repeat what it said rather than look again.",
+        f"- Limits: one glyph a picture; drawn pictures only; conversations of {config['turns_each'] or 'all'} turns, "
+        "so longer ones are answered worse. Not for deciding what an unclear print says: "
+        "use `guqin recognize` for that.",
     ]
     reports = dict(figures.get("evaluations") or {})
     if not reports and figures.get("evaluation"):
