@@ -124,3 +124,17 @@ def test_searching_needs_no_torch(model: Path) -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_real_crops(shared_data: Path) -> None:
+    """Floors far below what docs/experiments.md reports, so that a broken model cannot pass."""
+    from guqin_kg.notation.grammar import default_grammar
+    from training.evaluate.retrieval import on_crops
+
+    labels = shared_data / "data" / "wushen" / "labels.jsonl"
+    for adapter, least in ((None, 0.7), ("wusheng-1457", 0.78)):
+        found = on_crops(Towers.open(adapter=adapter), labels, default_grammar(), {"4"})
+        assert found["readings"] > 550
+        assert found["image_to_text"]["top1"] > least
+        assert found["image_to_text"]["top5"] > 0.9
