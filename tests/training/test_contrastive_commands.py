@@ -95,6 +95,7 @@ def test_an_adapter_is_trained_on_some_pages_listed_and_used(place: Path, tmp_pa
     )  # fmt: skip
     assert about["crops"] == 8
     assert about["steps"] == 2
+    assert str(place) not in (out / "adapter_config.json").read_text("utf-8")
     assert [row["name"] for row in adapters(place / "model")][-1] == "book"
     adapted, plain = Towers.open(place / "model", "book"), Towers.open(place / "model")
     assert (adapted.texts(READINGS) == plain.texts(READINGS)).all()

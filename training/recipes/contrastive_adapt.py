@@ -189,6 +189,7 @@ def _save(model: Any, out: Path, about: dict[str, Any]) -> None:
     for name, parameter in model.named_parameters():
         if "lora_" in name:
             parameter.data = parameter.data.half()
+    model.peft_config["default"].base_model_name_or_path = "guqin-kg/contrastive"  # no folder of this machine
     model.save_pretrained(out, safe_serialization=True)
     (out / "adapter.json").write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", "utf-8")
     lines = [
