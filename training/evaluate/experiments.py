@@ -28,7 +28,7 @@ from guqin_kg.notation.grammar import default_grammar
 from guqin_kg.notation.parse import parse
 from guqin_kg.recognise import shelf
 from guqin_kg.recognise.images import fit
-from guqin_kg.recognise.recogniser import Recogniser, lexicon_file
+from guqin_kg.recognise.recogniser import Candidate, Recogniser, lexicon_file
 from training.evaluate import measure, plot
 from training.recogniser.crops import Crops, read_crops
 
@@ -172,7 +172,34 @@ def adapt(args: argparse.Namespace) -> dict[str, Any]:
         "open": raw.to_json(),
         "closed": closed.to_json(),
         "temperature_on_test_pages": fit_temperature(scores, right),
+        "other_bias_on_test_pages": other_bias(reader, read),
     }
+
+
+def other_bias(reader: Recogniser, real: Sequence[Sequence[Candidate]], count: int = 500) -> float:
+    """The weight of "no jianzi" at which as many of the real crops are rejected as other pictures are accepted.
+
+    Args:
+        reader: what read the crops.
+        real: its candidates for each crop.
+        count: how many pictures that are no jianzi are drawn for it.
+    """
+    from training.recogniser.drawing import Recipe
+
+    settings = reader.model.config
+    painter = Recipe(reader.vocabulary, settings["height"], settings["width"], settings["max_tokens"], 1.0)()
+    others = reader.read(np.stack([painter(810_000_000 + at)[0] for at in range(count)]), top=8)
+    given = float(reader.model.calibration.get("other_bias", 0.0))
+    leads = []
+    for rows in (real, others):
+        best = [
+            [max((c.score for c in row if (c.reading is None) is no), default=-30.0) for no in (False, True)]
+            for row in rows
+        ]
+        leads.append(np.array([jianzi - other + given for jianzi, other in best]))
+    options = np.linspace(-6, 6, 121)
+    gap = [abs(float((leads[0] < b).mean()) - float((leads[1] >= b).mean())) for b in options]
+    return round(float(options[int(np.argmin(gap))]), 2)
 
 
 def curve(args: argparse.Namespace) -> dict[str, Any]:

@@ -127,8 +127,8 @@ def started_from(base: Path) -> dict[str, Any]:
     about: dict[str, Any] = {}
     if (base / "training.json").is_file():
         about = json.loads((base / "training.json").read_text("utf-8"))
-    kept = {key: about[key] for key in ("command", "steps", "images_seen", "minutes", "started_from") if key in about}
-    return {"weights": file_hash(base / "model.safetensors"), "seed": about.get("config", {}).get("seed"), **kept}
+    out = {"weights": file_hash(base / "model.safetensors"), "seed": about.get("config", {}).get("seed")}
+    return out | {k: about[k] for k in ("command", "steps", "images_seen", "minutes", "started_from") if k in about}
 
 
 def teacher_forced(shard: Shard, batch: int = 128) -> Callable[[nn.Module, int], dict[str, Any]]:
