@@ -38,9 +38,7 @@ def _help(command: object, parent: object, name: str, level: int) -> list[str]:
 
     assert isinstance(command, click.Command)
     assert isinstance(parent, click.Context)
-    context = click.Context(
-        command, info_name=name, parent=parent, max_content_width=110, terminal_width=110
-    )
+    context = click.Context(command, info_name=name, parent=parent, max_content_width=110, terminal_width=110)
     path = context.command_path
     out = [f"{'#' * level} `{path}`", "", "```text", command.get_help(context).rstrip(), "```", ""]
     if isinstance(command, click.Group):

@@ -122,15 +122,15 @@ def affected(reaches: Iterable[Reach], store: Store, added: Iterable[Triple], re
             out.everything |= {t.subject.value for t in every}
             continue
         for plan in reach.plans:
-            key = (plan.pattern, plan.context)
-            if key in done:
-                continue
-            done.add(key)
             start = list(_start(plan.pattern, changed, every))
             if not start:
                 continue
+            context = plan.context
+            if (plan.pattern, context) in done:
+                continue
+            done.add((plan.pattern, context))
             try:
-                found = _follow(plan.pattern, plan.context, start, union)
+                found = _follow(plan.pattern, context, start, union)
             except _TooMuchError:
                 out.everything |= {reason for _, reason in start}
                 continue

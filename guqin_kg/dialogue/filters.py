@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 _NOTES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
@@ -22,31 +23,49 @@ def printable(value: Any) -> Any:
     return value
 
 
+@lru_cache(maxsize=4096)
+def _column(name: str) -> Callable[[Any], Any]:
+    """Reads a column of a row; nothing but a plain name is one."""
+    if not name.isidentifier() or name.startswith("_"):
+        raise ValueError(f"{name!r} is no column")
+    return attrgetter(name)
+
+
 def distinct(rows: Iterable[Any], column: str) -> list[Any]:
     """Values of ``column`` in row order, each once, unbound ones left out."""
-    return list(dict.fromkeys(v for row in rows if (v := getattr(row, column)) is not None))
+    found = dict.fromkeys(map(_column(column), rows))
+    found.pop(None, None)
+    return list(found)
 
 
 def where(rows: Iterable[Any], column: str, value: Any) -> list[Any]:
     """Rows whose ``column`` equals ``value``."""
-    return [row for row in rows if getattr(row, column) == value]
+    of = _column(column)
+    return [row for row in rows if of(row) == value]
 
 
 def bound(rows: Iterable[Any], column: str) -> list[Any]:
     """Rows in which ``column`` is bound."""
-    return [row for row in rows if getattr(row, column) is not None]
+    of = _column(column)
+    return [row for row in rows if of(row) is not None]
 
 
 def unbound(rows: Iterable[Any], column: str) -> list[Any]:
     """Rows in which ``column`` is not bound."""
-    return [row for row in rows if getattr(row, column) is None]
+    of = _column(column)
+    return [row for row in rows if of(row) is None]
 
 
 def by(rows: Iterable[Any], column: str) -> list[list[Any]]:
     """Rows grouped by ``column``, groups in the order of their first row."""
     groups: dict[Any, list[Any]] = {}
+    of = _column(column)
     for row in rows:
-        groups.setdefault(getattr(row, column), []).append(row)
+        value = of(row)
+        if value in groups:
+            groups[value].append(row)
+        else:
+            groups[value] = [row]
     return list(groups.values())
 
 
@@ -99,7 +118,7 @@ def whole(value: float) -> int:
 
 def attribute_list(rows: Iterable[Any], column: str) -> list[Any]:
     """Values of ``column`` in row order, repeats kept, unbound ones left out."""
-    return [v for row in rows if (v := getattr(row, column)) is not None]
+    return [v for v in map(_column(column), rows) if v is not None]
 
 
 def last_word(text: str) -> str:

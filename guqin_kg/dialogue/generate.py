@@ -10,13 +10,15 @@ from typing import Any
 
 from guqin_kg.dialogue.rows import Rows, View, ViewError, ViewKey, view_of
 from guqin_kg.dialogue.templates import Template, TemplateError, check_columns
-from guqin_kg.dialogue.turns import TurnSet, choose_turns
+from guqin_kg.dialogue.turns import Turn, TurnSet, choose_turns
 from guqin_kg.inventory import GQR
 from guqin_kg.query.library import QueryLibrary
 
 #: Part of every fingerprint: raise it when the same inputs give other records.
-RECORD_FORMAT = 1
+RECORD_FORMAT = 2
 _KEEP_TEXTS = 50_000
+#: After so many turns a template whose texts hardly recur is no longer remembered.
+_TRIAL = 2_000
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,73 @@ def _view(key: ViewKey, template: Template, library: QueryLibrary) -> View:
         raise TemplateError(error.message, file=template.path, line=1, hint=f"the query is {error.file}") from None
 
 
+class _Plan:
+    """What is the same for all conversations about one template of a set, made once.
+
+    Attributes:
+        number: place of its view among the views of the set.
+        heads: the message of the user up to its sources, one a question; None where the question depends on the rows.
+        middle, tail: what stands around the answer.
+        mark: goes into the fingerprint.
+    """
+
+    __slots__ = ("heads", "hits", "mark", "memo", "middle", "number", "opening", "tail", "template", "tries", "view")
+
+    def __init__(self, template: Template, view: View, number: int) -> None:
+        self.template, self.view, self.number = template, view, number
+        origin = f',"query":{encode(template.query)},"template":{encode(template.name)},"sources":['
+        self.tail = origin
+        self.opening = '{"role":"user","content":'
+        self.middle = ']},{"role":"assistant","content":'
+        self.heads = [
+            None if q.static is None else f"{self.opening}{encode(q.static)}{origin}" for q in template.questions
+        ]
+        self.mark = f"{template.digest}{view.digest}"
+        # texts of turns that see part of the rows recur; joined rows live as long as their view, so ids may be keys
+        self.memo: dict[tuple[Any, ...], tuple[str, str, str]] | None = {} if template.where else None
+        self.tries = self.hits = 0
+
+    def texts(self, turn: Turn, data: list[Any], rests: Callable[[], str]) -> tuple[str, str, str]:
+        """Both messages, in three pieces between which the notation's own IRI stands.
+
+        Raises:
+            TemplateError: the template fails on these rows.
+        """
+        memo = self.memo
+        if memo is None:
+            return self._texts(turn, data, rests())
+        template = self.template
+        key = (turn.question, turn.answer, template.by_chance and turn.chance, *map(id, data))
+        found = memo.get(key)
+        self.tries += 1
+        if found is None:
+            if len(memo) > _KEEP_TEXTS:
+                memo.clear()
+            found = memo[key] = self._texts(turn, data, rests())
+            if self.tries == _TRIAL and self.hits * 5 < self.tries:
+                self.memo = None
+        else:
+            self.hits += 1
+        return found
+
+    def _texts(self, turn: Turn, data: list[Any], rests: str) -> tuple[str, str, str]:
+        template = self.template
+        head = self.heads[turn.question]
+        if head is None:
+            text = template.render(template.questions[turn.question], data, turn.chance)
+            head = f"{self.opening}{encode(text)}{self.tail}"
+        answer = encode(template.render(template.answers[turn.answer], data, turn.chance))
+        return head, f"{self.middle}{answer}{self.tail}", f"{rests}]}}"
+
+
+class _Listed(dict[str, str]):
+    """IRIs as they stand in a list of JSON, each made once."""
+
+    def __missing__(self, iri: str) -> str:
+        text = self[iri] = f",{encode(iri)}"
+        return text
+
+
 class Writer:
     """Makes the records of notations whose rows were fetched.
 
@@ -99,18 +168,11 @@ class Writer:
         self.rows = rows
         self.seed = seed
         self.with_images = with_images
-        self._view = {t.name: views[view_of(t)] for t in turns.templates}
-        self._origin = {t.name: f',"query":{encode(t.query)},"template":{encode(t.name)}' for t in turns.templates}
-        self._quoted: dict[str, str] = {}
-        # texts of turns that see part of the rows recur; joined rows live as long as their view, so ids may be keys
-        self._texts: dict[tuple[Any, ...], tuple[str, str, str]] = {}
-        self._mark = {t.name: f"{t.digest}{self._view[t.name].digest}" for t in turns.templates}
-
-    def _quote(self, text: str) -> str:
-        found = self._quoted.get(text)
-        if found is None:
-            found = self._quoted[text] = encode(text)
-        return found
+        keys = {t.name: view_of(t) for t in turns.templates}
+        numbers = {key: n for n, key in enumerate(dict.fromkeys(keys.values()))}
+        self._plans = {t.name: _Plan(t, views[keys[t.name]], numbers[keys[t.name]]) for t in turns.templates}
+        self._count = len(numbers)
+        self._listed = _Listed()
 
     def record(self, iri: str, reading: str) -> Record:
         """The conversation about one notation.
@@ -118,58 +180,47 @@ class Writer:
         Raises:
             TemplateError: a template fails on the rows of this notation.
         """
-        seen: dict[ViewKey, list[Any]] = {}
-        views, rows = self._view, self.rows
+        rows, plans, listed = self.rows, self._plans, self._listed
+        seen: list[list[Any] | None] = [None] * self._count
+        rest: list[str | None] = [None] * self._count
 
         def found(template: Template) -> list[Any]:
-            view = views[template.name]
-            got = seen.get(view.key)
+            plan = plans[template.name]
+            got = seen[plan.number]
             if got is None:
-                got = seen[view.key] = rows.of(view, iri)
+                got = seen[plan.number] = rows.of(plan.view, iri)
             return got
 
-        quote = self._quote
+        def rests() -> str:
+            text = rest[plan.number]
+            if text is None:
+                others = rows.rests(plan.view, iri)
+                others.pop(iri, None)
+                text = rest[plan.number] = "".join(map(listed.__getitem__, others))
+            return text
+
         quoted = encode(iri)
-        asked = f',"sources":[{quoted}]}}'
-        memo = self._texts
-        if len(memo) > _KEEP_TEXTS:
-            memo.clear()
         messages: list[str] = []
         marks: list[str] = []
         names: list[str] = []
         for turn in choose_turns(self.turns, iri, found, self.seed):
-            template = turn.template
-            data = found(template)
-            origin = self._origin[template.name]
-            names.append(template.name)
-            marks.append(self._mark[template.name])
-            texts = None
-            if template.where:
-                key = (template.name, turn.question, turn.answer, template.by_chance and turn.chance, *map(id, data))
-                texts = memo.get(key)
-            if texts is None:
-                rests = rows.rests(views[template.name], iri)
-                rests.discard(iri)
-                texts = (
-                    encode(template.render(template.questions[turn.question], data, turn.chance)),
-                    encode(template.render(template.answers[turn.answer], data, turn.chance)),
-                    "".join(f",{quote(other)}" for other in sorted(rests)),
-                )
-                if template.where:
-                    memo[key] = texts
-            messages.append(f'{{"role":"user","content":{texts[0]}{origin}{asked}')
-            messages.append(f'{{"role":"assistant","content":{texts[1]}{origin},"sources":[{quoted}{texts[2]}]}}')
+            name = turn.template.name
+            plan = plans[name]
+            names.append(name)
+            marks.append(plan.mark)
+            asked, answered, end = plan.texts(turn, seen[plan.number] or [], rests)
+            messages.append(f"{asked}{quoted}{answered}{quoted}{end}")
         name, lang = self.turns.name, self.turns.lang
         identity = f"{name}/{lang}/{local_name(iri)}"
         images = encode(image_path(iri)) if self.with_images else ""
         body = (
             f'{{"id":{encode(identity)},"notation":{quoted},"reading":{encode(reading)},"set":{encode(name)},'
             f'"lang":"{lang}","images":[{images}],"messages":[{",".join(messages)}]'
-        )
-        fingerprint = hashlib.blake2b(
-            f"{RECORD_FORMAT}{self.seed}{','.join(marks)}{body}".encode(), digest_size=16
-        ).hexdigest()
-        line = f'{body},"fingerprint":"{fingerprint}"}}\n'.encode()
+        ).encode()
+        digest = hashlib.blake2b(f"{RECORD_FORMAT}{self.seed}{','.join(marks)}".encode(), digest_size=16)
+        digest.update(body)
+        fingerprint = digest.hexdigest()
+        line = b'%b,"fingerprint":"%b"}\n' % (body, fingerprint.encode())
         return Record(identity, iri, split_of(iri), fingerprint, line, tuple(names))
 
 
@@ -192,14 +243,36 @@ def generate(
     by_lang: dict[str, list[TurnSet]] = {}
     for turns in sets:
         by_lang.setdefault(turns.lang, []).append(turns)
-    for lang, group in sorted(by_lang.items()):
-        wanted = {view_of(t) for turns in group for t in turns.templates}
-        mine = {key: View(key, library) for key in sorted(wanted, key=repr)}
-        rows = Rows(ask, library, lang, [mine[key] for key in sorted(wanted, key=repr)])
-        writers = [Writer(turns, mine, rows, seed=seed, with_images=with_images) for turns in group]
+    for _, group in sorted(by_lang.items()):
+        makers = Maker(ask, library, group, seed=seed, with_images=with_images)
         for start in range(0, len(notations), chunk):
-            part = notations[start : start + chunk]
-            rows.fetch([iri for iri, _ in part])
-            for writer in writers:
-                for iri, reading in part:
-                    yield writer.record(iri, reading)
+            yield from makers.records(notations[start : start + chunk])
+
+
+class Maker:
+    """Makes the records of one part of the notations after another; facts and recurring texts are kept in between.
+
+    Args:
+        sets: sets of one language; the others as for ``generate``.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[str], Any],
+        library: QueryLibrary,
+        sets: Sequence[TurnSet],
+        *,
+        seed: int = 0,
+        with_images: bool = True,
+    ) -> None:
+        wanted = sorted({view_of(t) for turns in sets for t in turns.templates}, key=repr)
+        views = {key: View(key, library) for key in wanted}
+        self.rows = Rows(ask, library, sets[0].lang, views.values())
+        self.writers = [Writer(turns, views, self.rows, seed=seed, with_images=with_images) for turns in sets]
+
+    def records(self, notations: Sequence[tuple[str, str]]) -> Iterable[Record]:
+        """Records of all sets for ``notations`` (IRI and reading); each query is asked once."""
+        self.rows.fetch([iri for iri, _ in notations])
+        for writer in self.writers:
+            for iri, reading in notations:
+                yield writer.record(iri, reading)

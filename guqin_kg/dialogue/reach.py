@@ -26,12 +26,24 @@ Path = tuple[Any, ...]
 Pattern = tuple[Node, Path, Node]
 
 
-@dataclass
 class Plan:
-    """One changed pattern and what must hold with it; ``everything`` when the change cannot be followed."""
+    """One changed pattern and what must hold with it.
 
-    pattern: Pattern
-    context: tuple[Pattern, ...]
+    Args:
+        pattern: as a tuple, or as the lists that were kept.
+        context: likewise; most plans are not followed, so it is made of the lists only when it is asked for.
+    """
+
+    __slots__ = ("pattern", "raw")
+
+    def __init__(self, pattern: Any, context: Any) -> None:
+        self.pattern: Pattern = _tuples(pattern)
+        self.raw = context
+
+    @property
+    def context(self) -> tuple[Pattern, ...]:
+        """The patterns that must hold too."""
+        return tuple(_tuples(c) for c in self.raw)
 
 
 @dataclass
@@ -43,12 +55,12 @@ class Reach:
 
     def to_json(self) -> dict[str, Any]:
         """As plain lists, for keeping."""
-        return {"everything": self.everything, "plans": [[p.pattern, p.context] for p in self.plans]}
+        return {"everything": self.everything, "plans": [[p.pattern, p.raw] for p in self.plans]}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Reach:
         """The reverse of ``to_json``."""
-        plans = [Plan(_tuples(p), tuple(_tuples(c) for c in ctx)) for p, ctx in data["plans"]]
+        plans = [Plan(p, context) for p, context in data["plans"]]
         return cls(plans, bool(data["everything"]))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from guqin_kg import resources
 from guqin_kg.dialogue import output
 from guqin_kg.dialogue.affected import affected
-from guqin_kg.dialogue.generate import RECORD_FORMAT, generate, make_views
+from guqin_kg.dialogue.generate import RECORD_FORMAT, Maker, generate, make_views
 from guqin_kg.dialogue.provenance import write_provenance
 from guqin_kg.dialogue.reach import Reach, reach_of
 from guqin_kg.dialogue.rows import view_of
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SCOPES = ("curated", "lexicon")
 #: From this many notations on, two processes share the work.
 _MANY = 6_000
-_PART = 3_500
+_PART = 1_500
 _COMPOUND = "https://w3id.org/guqin/ontology#CompoundNotation>"
 
 
@@ -352,12 +352,11 @@ def _make(
     parts = [notations[i : i + _PART] for i in range(0, len(notations), _PART)]
     paths = [root / f".part-{number}-{i}" for i in range(len(parts))]
     if len(notations) < _MANY or workers < 2:
+        maker = Maker(generation.store.query, library, [turns], seed=seed, with_images=images)
         return [
             entry
             for part, path in zip(parts, paths, strict=True)
-            for entry in output.write_part(
-                path, generate(generation.store.query, library, [turns], part, seed=seed, with_images=images)
-            )
+            for entry in output.write_part(path, maker.records(part))
         ]
     common = {
         "database": str(generation.database),
@@ -368,11 +367,14 @@ def _make(
         "seed": seed,
         "images": images,
     }
-    jobs = [{**common, "notations": part, "path": str(path)} for part, path in zip(parts, paths, strict=True)]
+    jobs = [{"notations": part, "path": str(path)} for part, path in zip(parts, paths, strict=True)]
     entries = []
-    for path, rows in zip(paths, run_jobs(jobs, workers), strict=True):
-        offset = 0
+    for path, rows in zip(paths, run_jobs(common, jobs, workers), strict=True):
+        places, offsets = output.part_paths(path), dict.fromkeys(output.SPLITS, 0)
         for identity, notation, split, fingerprint, length, names in rows:
-            entries.append(output.Entry(identity, notation, split, fingerprint, path, offset, length, tuple(names)))
-            offset += length
+            offset = offsets[split]
+            entries.append(
+                output.Entry(identity, notation, split, fingerprint, places[split], offset, length, tuple(names))
+            )
+            offsets[split] = offset + length
     return entries

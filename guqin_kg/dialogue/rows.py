@@ -11,7 +11,7 @@ import hashlib
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from typing import TYPE_CHECKING, Any
 
 from guqin_kg.errors import DataError
@@ -97,7 +97,7 @@ class View:
                 raise ViewError(f"the header names the column {column!r}, which {key.query} lacks", file=main.file)
         self._needs = [(names.index(column), values) for column, values in key.needs]
         self._where = [(names.index(column), frozenset(values)) for column, values in key.where]
-        self._memo: dict[tuple[Any, ...], tuple[list[Any], frozenset[str]]] = {}
+        self._memo: dict[tuple[Any, ...], tuple[list[Any], list[str], tuple[frozenset[Any], ...]]] = {}
 
     def join(
         self, rows: Iterable[tuple[Any, ...]], facts: Mapping[str, Mapping[str, Sequence[tuple[Any, ...]]]]
@@ -105,24 +105,30 @@ class View:
         """Rows of one notation with the facts of their columns, filtered; empty where the turn does not apply."""
         out: list[Any] = []
         memo = self._memo
+        present: list[tuple[frozenset[Any], ...]] = []
         for row in rows:
             found = memo.get(row)
             if found is None:
                 found = memo[row] = self._join(row, facts)
-            out += found[0]
-        for at, values in self._needs:
-            present = {row[at] for row in out}
-            if not present.issuperset(values) if values else not present - {None}:
+            if found[0]:
+                out += found[0]
+                present.append(found[2])
+        for at, (_, values) in enumerate(self._needs):
+            if values:
+                if not frozenset().union(*(p[at] for p in present)).issuperset(values):
+                    return []
+            elif not any(p[at] for p in present):
                 return []
         return out
 
-    def rests(self, rows: Iterable[tuple[Any, ...]]) -> set[str]:
-        """The resources that rows joined before rest on."""
-        return set().union(*(self._memo[row][1] for row in rows))
+    def rests(self, rows: Iterable[tuple[Any, ...]]) -> dict[str, None]:
+        """The resources that rows joined before rest on, each once, row by row."""
+        memo = self._memo
+        return dict.fromkeys(chain.from_iterable([memo[row][1] for row in rows]))
 
     def _join(
         self, row: tuple[Any, ...], facts: Mapping[str, Mapping[str, Sequence[tuple[Any, ...]]]]
-    ) -> tuple[list[Any], frozenset[str]]:
+    ) -> tuple[list[Any], list[str], tuple[frozenset[Any], ...]]:
         arms: list[Sequence[tuple[Any, ...]]] = [
             facts[name].get(row[at]) or ((None,) * width,) for at, name, width, _ in self.lookups
         ]
@@ -136,7 +142,8 @@ class View:
                 rests.update(v for i in self.iris if (v := row[i]) and not v.startswith(TERMS))
                 for (_, _, _, iris), arm in zip(self.lookups, combination, strict=True):
                     rests.update(v for i in iris if (v := arm[i]) and not v.startswith(TERMS))
-        return kept, frozenset(rests)
+        needed = tuple(frozenset(r[at] for r in kept) - {None} for at, _ in self._needs)
+        return kept, sorted(rests), needed
 
 
 def view_of(template: Template) -> ViewKey:
@@ -179,11 +186,13 @@ class Rows:
             name = view.specs[0].name
             if name not in self.rows:
                 self.rows[name] = self._grouped(view.specs[0], NOTATION, notations)
+        columns: dict[tuple[str, int], set[Any]] = {}
         for view in self.views.values():
             for (at, lookup, *_), spec in zip(view.lookups, view.specs[1:], strict=True):
-                keys = wanted.setdefault(spec.name, set())
-                for rows in self.rows[view.specs[0].name].values():
-                    keys.update(row[at] for row in rows if row[at] is not None)
+                column = (view.specs[0].name, at)
+                if column not in columns:
+                    columns[column] = {row[at] for rows in self.rows[column[0]].values() for row in rows} - {None}
+                wanted.setdefault(spec.name, set()).update(columns[column])
                 self.facts.setdefault(lookup, {})
         for name, keys in wanted.items():
             known = self.facts.setdefault(name, {})
@@ -198,8 +207,8 @@ class Rows:
         rows = self.rows[view.specs[0].name].get(notation)
         return view.join(rows, self.facts) if rows else []
 
-    def rests(self, view: View, notation: str) -> set[str]:
-        """The resources that those rows rest on."""
+    def rests(self, view: View, notation: str) -> dict[str, None]:
+        """The resources that those rows rest on, in a stable order."""
         return view.rests(self.rows[view.specs[0].name][notation])
 
     def _grouped(self, spec: QuerySpec, key: str, values: Sequence[str] | None) -> dict[str, list[tuple[Any, ...]]]:

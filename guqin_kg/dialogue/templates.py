@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from guqin_kg.dialogue import filters
+from guqin_kg.dialogue.sandbox import compiled, environment
 from guqin_kg.errors import DataError, NotFoundError
 
 LANGS = ("zh", "en")
@@ -107,42 +108,6 @@ class Template:
             ) from error
 
 
-def _environment() -> Any:
-    from jinja2 import StrictUndefined
-    from jinja2.runtime import LoopContext
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    from guqin_kg.dialogue.rows import Row
-
-    class Sandbox(ImmutableSandboxedEnvironment):
-        """The sandbox with a short way to the two things templates mostly ask for: columns and the loop's state."""
-
-        def getattr(self, obj: Any, attribute: str) -> Any:
-            if (isinstance(obj, Row) and attribute in obj._fields) or (
-                isinstance(obj, LoopContext) and attribute in filters.NOT_COLUMNS
-            ):
-                return getattr(obj, attribute)
-            return super().getattr(obj, attribute)
-
-    env = Sandbox(
-        undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True, finalize=filters.printable
-    )
-    env.filters.update(filters.FILTERS)
-    env.globals.clear()
-    return env
-
-
-_ENV: Any = None
-
-
-def environment() -> Any:
-    """The one sandboxed Jinja environment (undefined names are errors, no globals)."""
-    global _ENV
-    if _ENV is None:
-        _ENV = _environment()
-    return _ENV
-
-
 def joined(source: str, lang: str) -> str:
     """Lines of a phrasing joined into paragraphs: an empty line is a line break."""
     glue = " " if lang != "zh" else ""
@@ -151,14 +116,9 @@ def joined(source: str, lang: str) -> str:
 
 
 def _compile(template: Template, phrase: Phrase) -> Callable[[dict[str, Any]], str]:
-    compiled = environment().from_string(joined(phrase.source, template.lang))
-    root, new_context = compiled.root_render_func, compiled.new_context
+    render = compiled(joined(phrase.source, template.lang))
     squeeze = _squeeze_en if template.lang != "zh" else str.strip
-
-    def run(values: dict[str, Any]) -> str:
-        return squeeze("".join(root(new_context(values))))
-
-    return run
+    return lambda values: squeeze(render(values))
 
 
 _SPACES = re.compile(r" {2,}")

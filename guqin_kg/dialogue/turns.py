@@ -7,10 +7,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from guqin_kg.dialogue.templates import Template
 from guqin_kg.errors import UsageError
+
+_number = itemgetter(0)
 
 
 def draw(*parts: object) -> int:
@@ -19,14 +22,24 @@ def draw(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-@dataclass(frozen=True)
-class Turn:
+class Turn(NamedTuple):
     """One question and answer, chosen but not yet rendered."""
 
     template: Template
     question: int
     answer: int
     chance: int
+
+
+_WORD = (1 << 64) - 1
+
+
+def mixed(number: int, salt: int) -> int:
+    """A number of 64 bits from two others, every bit of it depending on all of theirs (the finaliser of SplitMix64)."""
+    x = number ^ salt
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 & _WORD
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EB & _WORD
+    return x ^ (x >> 31)
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,11 @@ class TurnSet:
         """All templates of the set, each once, sorted by name."""
         every = {t.name: t for group in (*self.places, self.pool) for t in group}
         return tuple(every[name] for name in sorted(every))
+
+    @cached_property
+    def salts(self) -> dict[str | int, int]:
+        """What each template and each place draws with."""
+        return {name: draw(name) for name in (*(t.name for t in self.templates), *range(len(self.places)))}
 
     @cached_property
     def queries(self) -> tuple[str, ...]:
@@ -104,33 +122,31 @@ def choose_turns(turns: TurnSet, iri: str, has_rows: Callable[[Template], Any], 
     Args:
         has_rows: the rows a template sees for this notation, or something that says whether there are any.
     """
+    base, salts = draw(seed, iri), turns.salts
     used: set[str] = set()
     chosen: list[Template | None] = []
     for place, group in enumerate(turns.places):
-        found = None
-        if len(group) == 1:
-            candidate = group[0]
+        if len(group) > 1:
+            start = mixed(base, salts[place]) % len(group)
+            group = (*group[start:], *group[:start])
+        for candidate in group:
             if candidate.name not in used and has_rows(candidate):
-                found = candidate
+                used.add(candidate.name)
+                chosen.append(candidate)
+                break
         else:
-            start = draw(seed, iri, place) % len(group)
-            for candidate in (*group[start:], *group[:start]):
-                if candidate.name not in used and has_rows(candidate):
-                    found = candidate
-                    break
-        if found:
-            used.add(found.name)
-        chosen.append(found)
+            chosen.append(None)
     if None in chosen and turns.pool:
-        rest = (t for t in turns.pool if t.name not in used)
-        spare = iter(sorted(rest, key=lambda t: draw(seed, iri, t.name)))
+        rest = [(mixed(base, salts[t.name]), t) for t in turns.pool if t.name not in used]
+        rest.sort(key=_number)
+        spare = iter(rest)
         for index, template in enumerate(chosen):
             if template is None:
-                chosen[index] = next((t for t in spare if has_rows(t)), None)
+                chosen[index] = next((t for _, t in spare if has_rows(t)), None)
     out = []
     for template in chosen:
         if template is not None:
-            number = draw(seed, iri, template.name)
+            number = mixed(base, salts[template.name])
             out.append(
                 Turn(
                     template,
