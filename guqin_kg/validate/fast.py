@@ -7,8 +7,10 @@ in the report.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import pyoxigraph as ox
@@ -19,6 +21,9 @@ from guqin_kg.validate.report import SEVERITIES, Report, Result
 from guqin_kg.validate.shapes import SUBCLASS, TYPE, Shape, ShapesGraph, Term, UnsupportedShape, load_shapes
 
 _FOCUS = ox.NamedNode(FOCUS_GRAPH)
+#: Stores of more statements than this are checked by several threads.
+_MANY = 200_000
+_THREADS = min(4, os.cpu_count() or 1)
 
 
 class Classes:
@@ -179,8 +184,11 @@ def validate_store(
         compiler = Compiler(graph, classes.below, classes.typed, restricted=wanted is not None)
         roots = graph.roots()
         checks, left = compile_all(compiler, roots)
-        results = [result for check in checks for result in run_check(store, check)]
-        nodes = count_focus(store, compiler, roots)
+        # Oxigraph works without Python's lock, so two threads take two cores; the order of the answers stays
+        with ThreadPoolExecutor(_THREADS if len(store) > _MANY else 1) as pool:
+            counted = pool.submit(count_focus, store, compiler, roots)
+            results = [r for rows in pool.map(lambda c: list(run_check(store, c)), checks) for r in rows]
+            nodes = counted.result()
     finally:
         if wanted is not None:
             store.remove_graph(_FOCUS)

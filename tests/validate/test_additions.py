@@ -118,3 +118,17 @@ def test_one_notation_takes_a_moment(base: ox.Store, read: Read) -> None:
     begin = time.process_time()
     validate_additions(base, triples)
     assert time.process_time() - begin < 1.0  # 0.3 s on the full graph is the benchmark's business
+
+
+def test_several_threads_find_what_one_finds(base: ox.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from guqin_kg.validate import fast
+
+    store = in_memory(base)
+    for quad in sorted(store, key=str)[::97]:
+        store.remove(quad)
+    monkeypatch.setattr(fast, "_THREADS", 1)
+    alone = validate_store(store)
+    monkeypatch.setattr(fast, "_MANY", 0)
+    monkeypatch.setattr(fast, "_THREADS", 3)
+    assert len(alone.results) > 100
+    assert validate_store(store).results == alone.results
