@@ -18,7 +18,7 @@ NAMES: dict[str, Any] = {"row": ROWS[0], "rows": ROWS, "chance": 5}
 @pytest.mark.parametrize(
     "source",
     [
-        "{% for r in rows %}{{ r.name }}{{ loop.index }}/{{ loop.length }}{{ ',' if not loop.last else '.' }}{% endfor %}",
+        "{% for r in rows %}{{ r.name }}{{ loop.index }}/{{ loop.length }}{{ loop.last }}{% endfor %}",
         "{% for p in rows|by('index') %}{% for r in p %}{{ r.index }}{{ loop.first }}{% endfor %};{% endfor %}",
         "{% for r in rows %}{{ loop.revindex }}{{ loop.cycle('a', 'b') }}{{ loop.previtem is defined }}{% endfor %}",
         "{% set found = rows|where('index', 2) %}{{ found[0].name }}{{ found[-1].count }}{{ found|length }}",
