@@ -79,9 +79,10 @@ def test_boxes_lie_where_the_components_were_drawn(reader):
 def test_every_answer_is_well_formed(reader):
     rng = np.random.default_rng(1)
     noise = [rng.integers(0, 256, (40, 40)).astype(np.uint8) for _ in range(8)]
-    for row in reader.recognise(noise, top=5):
-        for candidate in row["candidates"] + row.get("rejected", []):
-            parse(candidate["reading"])
+    answers = [c for row in reader.recognise(noise, top=5) for c in row["candidates"] + row.get("rejected", [])]
+    assert answers
+    for candidate in answers:
+        assert candidate["iri"] == notation_iri(parse(candidate["reading"]), default_grammar())
 
 
 def test_blank_paper_is_no_jianzi(reader):
