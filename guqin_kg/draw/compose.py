@@ -8,11 +8,11 @@ and those of woodblock prints; ``prints`` (0..1) mixes them. Programs of many no
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from guqin_kg.draw.layout import Node
+from guqin_kg.draw.layout import GRID, Node, columns_of
 from guqin_kg.draw.placing import Table, TableMaker, run_tables
 from guqin_kg.errors import DataError
 from guqin_kg.inventory import GQ, Inventory
@@ -165,6 +165,12 @@ class Composer:
             leaves.append(node)
             rows, columns, height = self.density(node)
             return Step(None, len(leaves) - 1, (), rows, columns, height)
+        if node.op == GRID:
+            kids = tuple(self._step(child, leaves) for child in node.children)
+            height = 0.95 * node.rows / len(columns_of(node))
+            return Step(
+                _grid(node), -1, kids, max(k.rows for k in kids) * node.rows, sum(k.columns for k in kids), height
+            )
         t = self.template(node)
         if t is None:
             raise DataError(
@@ -212,6 +218,19 @@ class Composer:
         return run_tables([program.table for program in programs], prints, loose, noise)
 
 
+def _grid(node: Node) -> Template:
+    """Words set apart in columns, with the wide gaps that asides have on woodblock pages (1457)."""
+    columns = columns_of(node)
+    wide, high = 1 / len(columns), 1 / node.rows
+    boxes = [
+        (1 - (c + 0.93) * wide, (r + 0.1) * high, 1 - (c + 0.07) * wide, (r + 0.9) * high)
+        for c, column in enumerate(columns)
+        for r in range(len(column))
+    ]
+    none: frozenset[str] = frozenset()
+    return Template("", GRID, none, none, none, tuple(boxes), tuple(boxes), spread=0.05 / max(len(columns), node.rows))
+
+
 def _widened(columns: float) -> float:
     """What many strokes met across do to height over width: parts abreast that are full themselves need the room."""
     return min(1.0, max(_NARROWEST, _ROOMY / columns))
@@ -248,4 +267,4 @@ def _flatten(node: Node) -> Node:
     if node.op == "⿸" and kids[0].op == "⿸":
         outer, first = kids[0].children
         return Node("⿸", (outer, Node("⿱", (first, kids[1]))))
-    return Node(node.op, kids, part=node.part, role=node.role)
+    return replace(node, children=kids)

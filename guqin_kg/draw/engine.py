@@ -14,7 +14,7 @@ from guqin_kg.draw.compose import Composer, Program
 from guqin_kg.draw.layout import Layout, LayoutBuilder, Node
 from guqin_kg.draw.outlines import Ink, Outlines
 from guqin_kg.draw.polygons import Batch, Geometry, polygons
-from guqin_kg.draw.spec import Spec
+from guqin_kg.draw.spec import MOST_ROWS, Spec
 from guqin_kg.draw.strokes import Brush
 from guqin_kg.draw.styles import Style, style
 from guqin_kg.model import Notation
@@ -66,12 +66,12 @@ class Engine:
         self.inventory = self.grammar.inventory
         self.outlines = Outlines(self.inventory)
         self.composer = Composer(self.inventory, self._density)
-        self._builders = {c: LayoutBuilder(self.grammar, columns=c) for c in (True, False)}
+        self._builders = {c: LayoutBuilder(self.grammar, columns=c) for c in range(MOST_ROWS + 1)}
         self._prepared: OrderedDict[tuple[Any, ...], Prepared] = OrderedDict()
         self._density_of: Callable[[Node], Ink] | None = None
         self._counts: dict[Notation, dict[str, int]] = {}
 
-    def layout(self, notation: Notation, forms: Forms = (), *, columns: bool = True) -> Layout:
+    def layout(self, notation: Notation, forms: Forms = (), *, columns: int = 1) -> Layout:
         """Tree and components of a notation.
 
         Raises:
@@ -83,7 +83,7 @@ class Engine:
         """How many written forms each base notation drawn in ``notation`` has."""
         found = self._counts.get(notation)
         if found is None:
-            builder = self._builders[True]
+            builder = self._builders[1]
             bases = {base.id: base for part in parts(notation, self.grammar) for base in part.bases}
             found = {name: len(builder.forms(base)) for name, base in bases.items()}
             if len(self._counts) >= _KEPT:
@@ -96,7 +96,7 @@ class Engine:
         ink = self._density_of(leaf)
         return ink.rows, ink.columns, ink.height
 
-    def prepare(self, notation: Notation, style_name: str, forms: Forms, columns: bool) -> Prepared:
+    def prepare(self, notation: Notation, style_name: str, forms: Forms, columns: int) -> Prepared:
         """Outlines and templates of a notation in a style (kept for the next picture).
 
         Raises:
@@ -131,7 +131,7 @@ class Engine:
         points[2] = np.concatenate([ink.weight for ink in inks])
         return replace(prepared, style=chosen, points=points)
 
-    def _prepare(self, notation: Notation, chosen: Style, forms: Forms, columns: bool) -> Prepared:
+    def _prepare(self, notation: Notation, chosen: Style, forms: Forms, columns: int) -> Prepared:
         font = chosen.font()
         layout = self.layout(notation, forms, columns=columns)
         names = [part.name for part in layout.parts]

@@ -17,6 +17,8 @@ from guqin_kg.notation.components import Part, parts, word_base
 from guqin_kg.notation.grammar import Grammar, default_grammar
 
 HOLE = "〇"
+GRID = "▦"
+"""Operator of a node whose children stand in columns, filled downwards from the right; not written in sequences."""
 ARITY = {**dict.fromkeys("⿰⿱⿴⿵⿶⿷⿸⿹⿺⿻", 2), **dict.fromkeys("⿲⿳", 3)}
 
 
@@ -37,6 +39,7 @@ class Node:
         part: index of the component in reading order; -1 for an inner node of several components.
         role: code of the layout role of the component, on every node that belongs to one component alone.
         path: ``("stroke" | "outline", SVG path)`` when the form is given as a path.
+        rows: of a ``GRID``, how many words stand in a full column.
     """
 
     op: str = ""
@@ -45,6 +48,7 @@ class Node:
     part: int = -1
     role: str | None = None
     path: tuple[str, str] | None = None
+    rows: int = 0
 
     def leaves(self) -> Iterator[Node]:
         """Leaves in drawing order."""
@@ -104,6 +108,8 @@ def ids(tree: Node) -> str:
     if not tree.op:
         return tree.char
     kids = tree.children
+    if tree.op == GRID:
+        return ids(side_by_side([stack(list(column)) for column in columns_of(tree)[::-1]]))
     if tree.op == "⿱" and kids[1].op == "⿱" and kids[1].children[0].role == "between-halves":
         return "⿳" + ids(kids[0]) + "".join(ids(c) for c in kids[1].children)
     return tree.op + "".join(ids(child) for child in kids)
@@ -114,10 +120,11 @@ class LayoutBuilder:
 
     Args:
         grammar: compiled grammar (default: of the released graph).
-        columns: steps of an aside of several steps stand in columns right to left (else one above the other).
+        columns: 1 = steps of an aside of several steps stand in columns right to left; 0 = one above the other; more =
+            the words of an aside stand apart, so many to a column, whatever step they belong to.
     """
 
-    def __init__(self, grammar: Grammar | None = None, *, columns: bool = True) -> None:
+    def __init__(self, grammar: Grammar | None = None, *, columns: int = 1) -> None:
         self.grammar = grammar or default_grammar()
         self.inventory: Inventory = self.grammar.inventory
         self.columns = columns
@@ -252,6 +259,10 @@ class LayoutBuilder:
         whole += [self.closed(p.bases[0], n, choice) for n, p in after]
         tree = [stack(whole)] if whole else []
         steps = tree + behind
+        if index == 0 and aside and self.columns > 1:
+            words = tuple(word for step in steps for word in _apart(step))
+            if len(words) > 1:
+                return Node(GRID, words, rows=min(self.columns, len(words)))
         if len(steps) == 1:
             return steps[0]
         if not steps:
@@ -352,6 +363,18 @@ def _share_out(tree: Node, owners: Iterator[tuple[int, Part]]) -> Node:
         return replace(tree, part=number, role=part.bases[0].layout_role)
     kids = tuple(_share_out(child, owners) for child in tree.children)
     return replace(tree, children=kids, part=-1 if tree.part == -2 else tree.part)
+
+
+def columns_of(grid: Node) -> list[tuple[Node, ...]]:
+    """Words of each column of a ``GRID``, the rightmost column first."""
+    return [grid.children[at : at + grid.rows] for at in range(0, len(grid.children), grid.rows)]
+
+
+def _apart(step: Node) -> list[Node]:
+    """The words of a step that a scribe can set apart; the digits of a position are words too."""
+    if step.op and (step.part < 0 or step.role == "hui-slot"):
+        return [word for child in step.children for word in _apart(child)]
+    return [step]
 
 
 def stack(nodes: list[Node]) -> Node:

@@ -161,7 +161,7 @@ class Outlines:
             if found is None:
                 return tree
             return _own(self.expand(found, font), tree)
-        return Node(tree.op, tuple(self.expand(c, font) for c in tree.children), part=tree.part, role=tree.role)
+        return replace(tree, children=tuple(self.expand(c, font) for c in tree.children))
 
     def ink(self, leaf: Node, brush: Brush, font: FontFile | None, component: str) -> Ink:
         """Ink of a leaf: its own path, else the font's contours, else the centre lines of the graph.

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 PRESETS = ("clean", "print", "handwritten", "photo")
 MIN_SIZE, MAX_SIZE = 8, 4096
+MOST_ROWS = 4
+"""Most words of an aside in one column."""
+_COLUMNS = ((0.25, 1), (0.55, 2), (0.7, 3), (0.75, 4), (1.01, 0))
+"""Running shares of the ways to set an aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Spec:
         seed: for what has no name here (shake of points, grain).
         frame: ``square`` (size x size) or ``crop`` (the shape of the glyph, longer side = size).
         forms: other written forms: base id to index.
-        columns: asides of several steps in columns (else stacked).
+        columns: 1 = asides of several steps in columns, 0 = stacked, more = their words set apart, so many to a column.
         prints: 0 = proportions of type, 1 = of woodblock prints.
         looseness: multiplies gaps between components; jitter: multiplies the spread of the templates.
         aspect: multiplies the natural width / height.
@@ -61,7 +65,7 @@ class Spec:
     seed: int = 0
     frame: str = "square"
     forms: tuple[tuple[str, int], ...] = ()
-    columns: bool = True
+    columns: int = 1
     prints: float = 0.0
     looseness: float = 1.0
     jitter: float = 0.0
@@ -208,7 +212,8 @@ def sample_spec(
                 rarer.append((base, 1 + int(uniform() * (count - 1))))
     shaky = STYLES[chosen].wobble
     common["forms"] = tuple(rarer)
-    common["columns"] = chance(0.75)
+    pick = uniform()
+    common["columns"] = next(number for share, number in _COLUMNS if pick < share)
     if preset == "handwritten":
         return Spec(
             **common,

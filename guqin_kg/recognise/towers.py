@@ -91,7 +91,7 @@ class Towers:
                 file=where,
                 hint="train it again: guqin train contrastive --config adapt --data CROPS --name NAME",
                 expected=about.get("base"),
-                    found=trunk,
+                found=trunk,
             )
         tensors = read_safetensors(where / "adapter_model.safetensors")
         weights = merge(weights, tensors, _json(where / "adapter_config.json"))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from guqin_kg.draw.layout import LayoutBuilder, ids, layout_tree, parse_ids
+from guqin_kg.draw import Spec, default_engine, draw_spec
+from guqin_kg.draw.layout import GRID, LayoutBuilder, columns_of, ids, layout_tree, parse_ids
 from guqin_kg.errors import DataError
 from guqin_kg.notation.components import component_names
 from guqin_kg.notation.parse import parse
@@ -65,6 +66,24 @@ def test_every_component_owns_a_leaf() -> None:
         layout = builder.build(notation)
         assert [part.name for part in layout.parts] == component_names(notation)
         assert sorted({leaf.part for leaf in layout.tree.leaves()}) == list(range(len(layout.parts)))
+
+
+def test_words_of_an_aside_set_apart() -> None:
+    engine = default_engine()
+    notation = parse("下十二往来")
+    boxes = draw_spec(Spec(notation, size=200, columns=2, frame="crop"), engine).boxes
+    middles = boxes[:, :2] + boxes[:, 2:] / 2
+    move, position, behind = middles
+    assert position[1] > move[1]
+    # the second digit begins the second column, left of the first
+    assert boxes[1, 0] < boxes[0, 0]
+    assert behind[0] < move[0]
+    assert behind[1] > move[1]
+    tree = engine.layout(notation, columns=2).tree
+    assert tree.op == GRID
+    assert [len(column) for column in columns_of(tree)] == [2, 2]
+    assert ids(tree) == "⿰⿱二⿰彳来⿱下十"
+    assert ids(engine.layout(parse("大九勾四"), columns=2).tree) == "⿱⿰大九⿹勹四"
 
 
 def test_every_real_reading_has_a_layout(shared_data: Path) -> None:

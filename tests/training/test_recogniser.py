@@ -179,6 +179,7 @@ def test_an_unwritable_place(toy, tmp_path):
 
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
+    row = (np.zeros((4, 4), np.uint8), [1, 2], np.zeros((2, 4)))
     with pytest.raises(LimitError):
-        shards.write(blocked, 0, lambda seed: (np.zeros((4, 4), np.uint8), [1, 2], np.zeros((2, 4))), 1, 2, 4)
+        shards.write(blocked, 0, lambda seeds: [row for _ in seeds], 1, 2, 4)
     assert [p.name for p in Path(tmp_path).iterdir()] == ["file"]

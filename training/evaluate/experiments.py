@@ -188,7 +188,7 @@ def other_bias(reader: Recogniser, real: Sequence[Sequence[Candidate]], count: i
 
     settings = reader.model.config
     painter = Recipe(reader.vocabulary, settings["height"], settings["width"], settings["max_tokens"], 1.0)()
-    others = reader.read(np.stack([painter(810_000_000 + at)[0] for at in range(count)]), top=8)
+    others = reader.read(np.stack([row[0] for row in painter([810_000_000 + at for at in range(count)])]), top=8)
     given = float(reader.model.calibration.get("other_bias", 0.0))
     leads = []
     for rows in (real, others):

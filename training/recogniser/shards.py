@@ -21,8 +21,8 @@ import numpy as np
 
 from guqin_kg.errors import DataError, LimitError
 
-DrawItem = Callable[[int], tuple[np.ndarray, Sequence[int], np.ndarray]]
-"""From an item seed to a window, its token indices with begin and end, and a box per token."""
+Draw = Callable[[Sequence[int]], list[tuple[np.ndarray, Sequence[int], np.ndarray]]]
+"""From item seeds to windows, each with its token indices with begin and end, and a box per token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def load(path: Path) -> Shard:
         raise DataError(f"damaged shard: {error}", file=path, hint="delete this folder; it is drawn anew") from None
 
 
-def write(root: Path, number: int, draw: DrawItem, seed: int, size: int, length: int) -> Path:
+def write(root: Path, number: int, draw: Draw, seed: int, size: int, length: int) -> Path:
     """Draw and write shard ``number`` unless it is there; item seeds are ``(seed, number, index)``.
 
     Raises:
@@ -88,9 +88,7 @@ def write(root: Path, number: int, draw: DrawItem, seed: int, size: int, length:
     if target.is_dir():
         return target
     started = time.time()
-    getattr(draw, "begin", int)()
-    rows = [draw(item_seed(seed, number, index)) for index in range(size)]
-    shard = pack(rows, length)
+    shard = pack(draw([item_seed(seed, number, index) for index in range(size)]), length)
     part = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
         part.mkdir(parents=True, exist_ok=True)
@@ -114,9 +112,7 @@ def item_seed(seed: int, shard: int, index: int) -> int:
     return int(np.random.SeedSequence([seed, shard, index]).generate_state(2, np.uint32).astype(np.uint64) @ (1, 2**31))
 
 
-def _produce(
-    make: Callable[[], DrawItem], root: Path, numbers: Sequence[int], seed: int, size: int, length: int
-) -> None:
+def _produce(make: Callable[[], Draw], root: Path, numbers: Sequence[int], seed: int, size: int, length: int) -> None:
     os.nice(5)
     draw = make()
     parent = os.getppid()
@@ -140,11 +136,11 @@ class Producer:
     """
 
     def __init__(
-        self, make: Callable[[], DrawItem], root: Path, count: int, seed: int, size: int, length: int, workers: int
+        self, make: Callable[[], Draw], root: Path, count: int, seed: int, size: int, length: int, workers: int
     ) -> None:
         self.make, self.root, self.count = make, root, count
         self.seed, self.size, self.length = seed, size, length
-        self._draw: DrawItem | None = None
+        self._draw: Draw | None = None
         self.waited = 0.0
         root.mkdir(parents=True, exist_ok=True)
         context = multiprocessing.get_context("spawn")
