@@ -127,7 +127,7 @@ def _explain_reading(
     from guqin_kg.notation.parse import parse
     from guqin_kg.notation.rdf import to_triples
 
-    inventory = load_inventory([p for p in ws.graph_files() if p.suffix == ".ttl"], base=ws.ontology_files())
+    inventory = load_inventory(base=ws.sign_files())
     grammar = grammar_of(inventory)
     notation = parse(about, grammar)
     iri = notation_iri(notation, grammar)

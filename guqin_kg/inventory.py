@@ -18,6 +18,7 @@ from guqin_kg.errors import GraphSyntaxError
 GQ = "https://w3id.org/guqin/ontology#"
 GQR = "https://w3id.org/guqin/resource/"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_TYPE = _RDF + "type"
 _RDFS = "http://www.w3.org/2000/01/rdf-schema#"
 _SKOS = "http://www.w3.org/2004/02/skos/core#"
 _DCT = "http://purl.org/dc/terms/"
@@ -81,12 +82,14 @@ class GraphView:
     def values(self, subject: str, predicate: str) -> tuple[str, ...]:
         """All values, sorted."""
         row = self.table.get(subject)
-        return tuple(sorted({v for v, _ in row.get(predicate, ())})) if row else ()
+        found = row.get(predicate) if row else None
+        return _distinct(found) if found else ()
 
     def value(self, subject: str, predicate: str) -> str | None:
         """The first value in sort order, or None."""
-        found = self.values(subject, predicate)
-        return found[0] if found else None
+        row = self.table.get(subject)
+        found = row.get(predicate) if row else None
+        return min(found, key=_text)[0] if found else None
 
     def by_lang(self, subject: str, predicate: str) -> dict[str, str]:
         """Language tag to text (the first in sort order for each tag)."""
@@ -98,7 +101,24 @@ class GraphView:
 
     def instances(self, cls: str) -> list[str]:
         """All subjects with ``rdf:type cls``, sorted."""
-        return sorted(s for s, row in self.table.items() if any(v == cls for v, _ in row.get(_RDF + "type", ())))
+        return self._instances.get(cls, [])[:]
+
+    @cached_property
+    def _instances(self) -> dict[str, list[str]]:
+        out: dict[str, list[str]] = defaultdict(list)
+        for subject in sorted(self.table):
+            for cls in {v for v, _ in self.table[subject].get(_TYPE, ())}:
+                out[cls].append(subject)
+        return out
+
+
+def _text(value: tuple[str, str | None]) -> str:
+    return value[0]
+
+
+def _distinct(values: list[tuple[str, str | None]]) -> tuple[str, ...]:
+    """Distinct texts, sorted."""
+    return (values[0][0],) if len(values) == 1 else tuple(sorted({v for v, _ in values}))
 
 
 def local(iri: str) -> str:
@@ -241,9 +261,7 @@ class Inventory:
             sources=view.values(iri, _DCT + "source"),
             labels=view.by_lang(iri, _RDFS + "label"),
             definitions=view.by_lang(iri, _SKOS + "definition"),
-            extra={
-                p[len(GQ) :]: tuple(sorted({v for v, _ in values})) for p, values in known.items() if p.startswith(GQ)
-            },
+            extra={p[len(GQ) :]: _distinct(values) for p, values in known.items() if p.startswith(GQ)},
         )
 
     def _forms(self, iris: tuple[str, ...]) -> tuple[WrittenForm, ...]:
@@ -257,11 +275,7 @@ class Inventory:
                 svg_path=view.value(iri, GQ + "svgPath"),
                 stroke_path=view.value(iri, GQ + "strokePath"),
                 preferred=view.value(iri, GQ + "preferred") == "true",
-                extra={
-                    p[len(GQ) :]: tuple(sorted({v for v, _ in values}))
-                    for p, values in view.table[iri].items()
-                    if p.startswith(GQ)
-                },
+                extra={p[len(GQ) :]: _distinct(values) for p, values in view.table[iri].items() if p.startswith(GQ)},
             )
             for iri in iris
         ]

@@ -179,9 +179,9 @@ class KnowledgeGraph:
 
     def validate(self) -> Report:
         """SHACL over the whole graph."""
-        from guqin_kg.validate.fast import in_memory, validate_store
+        from guqin_kg.validate.fast import validate_store
 
-        return validate_store(in_memory(self.session.store))
+        return validate_store(self.session.store, copy=self.session.generation.in_memory)
 
     def add(self, *readings: str, dry_run: bool = False) -> EditReport:
         """Add notations: validated first, all or nothing. The graph is reopened at its new state."""

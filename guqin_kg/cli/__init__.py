@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from importlib import import_module
@@ -75,6 +76,9 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: runs a command; errors meant for people become one message and an exit status."""
+    # a short command makes many objects and no garbage; pydantic's search for plugins reads every installed package
+    gc.set_threshold(200_000, 20, 50)
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from guqin_kg.errors import GuqinKGError
 
     try:

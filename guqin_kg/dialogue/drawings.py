@@ -59,7 +59,7 @@ def update_drawings(
     from guqin_kg.notation.grammar import grammar_of
     from guqin_kg.notation.parse import parse
 
-    inventory = load_inventory([p for p in ws.graph_files() if p.suffix == ".ttl"], base=ws.ontology_files())
+    inventory = load_inventory(base=ws.sign_files())
     grammar = grammar_of(inventory)
     shared = _shared_digest(ws.ontology_files())
     known = _read_labels(out / "images" / LABELS)

@@ -10,6 +10,7 @@ import errno
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,27 +137,19 @@ def write_all(folder: Path, entries: Iterable[Entry], sets: Mapping[str, Any], p
     records: dict[str, list[Any]] = {s: [] for s in SPLITS}
     names: dict[str, int] = {}
     try:
-        for split in SPLITS:
-            mine = [e for e in ordered if e.split == split]
-            open_files: dict[Path, BinaryIO] = {}
-            try:
-                with temporary[split].open("wb", buffering=0) as out:
-                    for path, start, end in _runs(mine):
-                        if path not in open_files:
-                            open_files[path] = path.open("rb")
-                        _copy(out, open_files[path], start, end)
-                    out.flush()
-                    os.fsync(out.fileno())
-            finally:
-                for source in open_files.values():
-                    source.close()
-            offset = 0
-            for e in mine:
-                target = folder / f"{split}.jsonl"
-                now.append(Entry(e.id, e.notation, split, e.fingerprint, target, offset, e.length, e.templates))
-                offset += e.length
-                number = names.setdefault(e.notation, len(names))
-                records[split].append([e.id, number, e.fingerprint, e.length])
+        with ThreadPoolExecutor(len(SPLITS)) as pool:  # the disk works while the index is made
+            written = [pool.submit(_write_lines, temporary[s], [e for e in ordered if e.split == s]) for s in SPLITS]
+            for split in SPLITS:
+                target, offset = folder / f"{split}.jsonl", 0
+                for e in ordered:
+                    if e.split != split:
+                        continue
+                    now.append(Entry(e.id, e.notation, split, e.fingerprint, target, offset, e.length, e.templates))
+                    offset += e.length
+                    number = names.setdefault(e.notation, len(names))
+                    records[split].append([e.id, number, e.fingerprint, e.length])
+            for done in written:
+                done.result()
         for split in SPLITS:
             temporary[split].replace(folder / f"{split}.jsonl")
     finally:
@@ -164,6 +157,18 @@ def write_all(folder: Path, entries: Iterable[Entry], sets: Mapping[str, Any], p
             path.unlink(missing_ok=True)
     save_state(folder, sets, plans, records, list(names))
     return now
+
+
+def _write_lines(target: Path, entries: list[Entry]) -> None:
+    """The lines of ``entries`` one after the other, on the disk when this returns."""
+    with ExitStack() as stack:
+        sources: dict[Path, BinaryIO] = {}
+        out = stack.enter_context(target.open("wb", buffering=0))
+        for path, start, end in _runs(entries):
+            if path not in sources:
+                sources[path] = stack.enter_context(path.open("rb"))
+            _copy(out, sources[path], start, end)
+        os.fsync(out.fileno())
 
 
 def save_state(

@@ -23,7 +23,16 @@ from guqin_kg.graph.diff import Delta, from_lines, record, to_lines
 from guqin_kg.graph.expand import Schema, expand, read_schema
 from guqin_kg.graph.lock import writing
 from guqin_kg.graph.sources import read_triples
-from guqin_kg.graph.store import FORMAT, Generation, current, next_generation, publish, statement_hash, store_hash
+from guqin_kg.graph.store import (
+    FORMAT,
+    Generation,
+    current,
+    keep_changes,
+    next_generation,
+    publish,
+    statement_hash,
+    store_hash,
+)
 from guqin_kg.graph.workspace import Workspace
 from guqin_kg.inventory import GQ, Inventory
 
@@ -265,7 +274,7 @@ def _full(
         _load(store, mine)
         store.flush()
         store.optimize()
-        total, statements = store_hash(store)
+        total, statements = store_hash(store, folder)
         manifest = _manifest(inputs, fixed, mode, total, _counts(store, statements, inputs))
         delta = _compare(previous, store) if previous else None
         del store
@@ -372,6 +381,7 @@ def _edit(
             store.remove(ox.Quad(t.subject, t.predicate, t.object))
         store.extend(ox.Quad(t.subject, t.predicate, t.object) for t in delta.added)
         store.flush()
+        keep_changes(folder, delta.added, delta.removed)
         total = int(old.manifest["content"], 16) + statement_hash(delta.added) - statement_hash(delta.removed)
         statements = old.manifest["counts"]["statements"] + len(delta.added) - len(delta.removed)
         counts = _counts(store, statements, inputs)

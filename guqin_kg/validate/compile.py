@@ -33,6 +33,7 @@ class Check:
         value: ``"value"`` the row's ?value, ``"focus"`` the focus node, ``"none"`` no value.
         rule: IRI of the sh:sparql constraint, or None.
         messages: what results say.
+        guard: a quick query over the whole graph, without targets: when it has no row, the check has none.
     """
 
     query: str
@@ -42,6 +43,26 @@ class Check:
     value: str
     rule: str | None
     messages: tuple[ox.Literal, ...]
+    guard: str | None = None
+
+
+_STEP = re.compile(r"\^?<[^<>]+>")
+
+
+def _bad_value(path: str, bad: str) -> str | None:
+    """Whether any value at all at the end of ``path`` (one step) is bad: there are few different values."""
+    if not _STEP.fullmatch(path):
+        return None
+    values = f"SELECT DISTINCT ?value WHERE {{ ?_any {path} ?value }}"
+    return f"SELECT ?value WHERE {{ {{ {values} }} {bad} }} LIMIT 1"
+
+
+def _doubled(path: str) -> str | None:
+    """Whether any node at all has two values at the end of ``path`` (one step)."""
+    if not _STEP.fullmatch(path):
+        return None
+    counts = f"SELECT (COUNT(*) AS ?_all) (COUNT(DISTINCT ?_one) AS ?_each) WHERE {{ ?_one {path} ?_value }}"
+    return f"SELECT ?_all WHERE {{ {{ {counts} }} FILTER(?_all != ?_each) }}"
 
 
 class Compiler:
@@ -124,11 +145,11 @@ class Compiler:
         if c.parameter == "sparql":
             return [self._sparql(shape, c, arm)]
 
-        def check(body: str, value: str = "value", path: str | None = shape.path) -> Check:
+        def check(body: str, value: str = "value", path: str | None = shape.path, guard: str | None = None) -> Check:
             names = "?this" if value == "none" else "?this ?value"
             names += " ?path" if path == "?path" else ""
             query = f"SELECT DISTINCT {names} WHERE {{ {arm} {body} }}"
-            return Check(query, shape, c.component, path, value, None, shape.messages)
+            return Check(query, shape, c.component, path, value, None, shape.messages, guard)
 
         if c.parameter == "closed":
             if getattr(c.value, "value", "") != "true":
@@ -150,14 +171,15 @@ class Compiler:
             n = integer(c.value)
             if (c.parameter == "minCount" and n == 0) or n > 1_000_000:
                 return []
+            guard = _doubled(path) if c.parameter == "maxCount" and n >= 1 else None
             if n <= 1:
-                return [check(f"FILTER(!{self.make.count_ok('?this', path, c)})", "none")]
+                return [check(f"FILTER(!{self.make.count_ok('?this', path, c)})", "none", guard=guard)]
             sign = "<" if c.parameter == "minCount" else ">"
             body = (
                 f"{{ SELECT ?this (COUNT(DISTINCT ?_x) AS ?_n) WHERE {{ {arm} OPTIONAL {{ ?this {path} ?_x }} }} "
                 f"GROUP BY ?this }} FILTER(?_n {sign} {n})"
             )
-            return [check(body, "none")]
+            return [check(body, "none", guard=guard)]
         if c.parameter == "hasValue":
             return [check(f"FILTER NOT EXISTS {{ ?this {path} {c.value} }}", "none")]
         if c.parameter == "uniqueLang":
@@ -171,7 +193,8 @@ class Compiler:
         ok = self.make.value_ok("?value", c, shape)
         if ok is None:
             raise UnsupportedShape(f"sh:{c.parameter}")
-        return [check(f"?this {path} ?value . FILTER(!COALESCE({ok}, false))")]
+        bad = f"FILTER(!COALESCE({ok}, false))"
+        return [check(f"?this {path} ?value . {bad}", guard=_bad_value(path, bad))]
 
     def _pair(self, check: Callable[..., Check], path: str, c: Constraint) -> list[Check]:
         other = c.value

@@ -86,6 +86,10 @@ def _term(kind: str, piece: str, prefixes: Mapping[str, str]) -> str | None:
     return None
 
 
+_FEW = 200
+"""Names to look for in a file before it is indexed; with more of them indexing at once is quicker."""
+
+
 def index_files(
     paths: Iterable[Path], wanted: set[str], shown: Mapping[Path, str] | None = None
 ) -> dict[tuple[str, str | None], Place]:
@@ -105,7 +109,7 @@ def index_files(
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             continue
-        if not any(tail in text for tail in tails):
+        if len(tails) <= _FEW and not any(tail in text for tail in tails):
             continue
         name = (shown or {}).get(path, str(path))
         for key, line in index_turtle(text).items():

@@ -22,10 +22,10 @@ def validate_workspace(ws: Workspace, *, say: Say | None = None) -> Report:
         GuqinKGError: the store cannot be made, for example because a file is not Turtle.
     """
     from guqin_kg.graph.build import build
-    from guqin_kg.validate.fast import in_memory, validate_store
+    from guqin_kg.validate.fast import validate_store
 
     generation, _ = build(ws, say=say)
-    report = validate_store(in_memory(generation.store))
+    report = validate_store(generation.store, copy=generation.in_memory)
     return _located(report, ws, [*ws.graph_files(), *ws.ontology_files()])
 
 

@@ -54,6 +54,23 @@ def test_a_change_is_applied_as_a_difference(ws: Workspace, head: str) -> None:
     assert not changes_since(ws.state, before.content_hash, last.content_hash)
 
 
+def test_the_copy_in_memory_follows_edits(ws: Workspace, head: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("guqin_kg.graph.store._MANY", 0)
+    read_from_disk = []
+    monkeypatch.setattr("guqin_kg.graph.store.copied", lambda store: read_from_disk.append(store))
+    generation, _ = build(ws, force=True)
+    assert set(generation.in_memory()) == set(generation.store)
+    for edit in ([(1, 2, 3)], [(1, 2, 4), (2, 5, 1)], [], [(1, 2, 3)]):
+        put(ws, "a.ttl", head, edit)
+        generation, report = build(ws)
+        assert report.action == "edit"
+        assert set(generation.in_memory()) == set(generation.store)
+    assert not read_from_disk
+    (generation.folder / "statements.nt.gz").write_bytes(b"damaged")
+    generation.in_memory()
+    assert read_from_disk
+
+
 def test_a_statement_of_the_release_survives_its_removal_from_the_workspace(ws: Workspace, head: str) -> None:
     before, _ = build(ws)
     (ws.graph / "a.ttl").write_text(head + "gqr:rh-gou gq:notationName '勾' .\n", encoding="utf-8")

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from guqin_kg.graph.store import copied
 from guqin_kg.validate import validate_additions, validate_store
-from guqin_kg.validate.fast import in_memory, released_shapes
+from guqin_kg.validate.fast import released_shapes
 from guqin_kg.validate.shacl import validate_with_pyshacl
 
 GQ, GQR = "https://w3id.org/guqin/ontology#", "https://w3id.org/guqin/resource/"
@@ -54,7 +55,7 @@ def test_slice_equals_whole_graph(
 ) -> None:
     triples = damaged([t for r in picks for t in read(r)], seed)
     report = validate_additions(base, triples)
-    whole = in_memory(base)
+    whole = copied(base)
     whole.extend(ox.Quad(t.subject, t.predicate, t.object) for t in triples)
     after = {r.key for r in validate_store(whole).results}
     # a literal aimed at by sh:targetObjectsOf cannot be marked; the node that holds it breaks its own shape
@@ -123,7 +124,7 @@ def test_one_notation_takes_a_moment(base: ox.Store, read: Read) -> None:
 def test_several_threads_find_what_one_finds(base: ox.Store, monkeypatch: pytest.MonkeyPatch) -> None:
     from guqin_kg.validate import fast
 
-    store = in_memory(base)
+    store = copied(base)
     for quad in sorted(store, key=str)[::97]:
         store.remove(quad)
     monkeypatch.setattr(fast, "_THREADS", 1)
