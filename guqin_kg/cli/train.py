@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from guqin_kg.cli.common import echo_json, format_option, talk, workspace_option
+from guqin_kg.cli.common import echo_json, format_option, workspace_option
 from guqin_kg.cli.recognise import workspace_or_none
 from guqin_kg.cli.train_contrastive import evaluate_contrastive, train_contrastive
 from guqin_kg.cli.train_dialogue import evaluate_dialogue, train_dialogue
-
-
-def _need_torch() -> None:
-    from importlib.util import find_spec
-
-    from guqin_kg.errors import MissingExtraError
-
-    for module in ("torch", "transformers", "peft", "safetensors"):
-        if find_spec(module) is None:
-            raise MissingExtraError(f"training needs {module}, which", "train")
+from guqin_kg.cli.training import (
+    FILE,
+    FOLDER,
+    book_options,
+    drawn_cache,
+    finish,
+    given,
+    need_torch,
+    own_turtle,
+    run_options,
+    show_configs,
+    typed,
+)
+from guqin_kg.errors import UsageError
 
 
 @click.group()
@@ -37,23 +40,9 @@ def train() -> None:
 
 
 @train.command("recognizer")
-@click.option(
-    "--config", "config_name", default="adapt", show_default=True, help="tiny, base, extend, adapt, or a YAML file."
-)
-@click.option(
-    "--data", type=click.Path(path_type=Path, dir_okay=False), help="adapt: JSON lines with `file` and `reading`."
-)
-@click.option("--name", help="adapt: name of the adapter.")
-@click.option("--base", type=click.Path(path_type=Path, file_okay=False), help="Model folder to start from.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where the result goes.")
-@click.option("--steps", type=click.IntRange(1), help="Other number of steps than the configuration's.")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop in good order after this time.")
-@click.option("--seed", type=int, help="Other seed than the configuration's.")
-@click.option("--credit", default="", help="adapt: source and licence of the crops, for the card.")
-@click.option("--list", "list_only", is_flag=True, help="Show the bundled configurations.")
-@click.option("--quiet", is_flag=True, help="No progress.")
-@format_option("text", "json")
-@workspace_option()
+@run_options("adapt", "tiny, base, extend, adapt, or a YAML file.")
+@book_options()
+@click.option("--base", type=FOLDER, help="Model folder to start from.")
 def train_recognizer(
     config_name: str,
     data: Path | None,
@@ -80,21 +69,19 @@ def train_recognizer(
       guqin train recognizer --config base --out models/new
       guqin train recognizer --list
     """
-    if list_only:
-        _list(fmt)
-        return
-    _need_torch()
-    import platformdirs
-
-    from guqin_kg import resources
-    from guqin_kg.errors import UsageError
-    from guqin_kg.recognise import shelf
     from training import config as configs
+
+    if list_only:
+        show_configs(configs, fmt, lambda row: f"recipe {row['recipe']}, {row['steps']} steps of {row['batch']}")
+        return
+    need_torch()
+    from guqin_kg import resources
+    from guqin_kg.recognise import shelf
 
     config = configs.load(config_name, steps=steps, max_minutes=minutes, seed=seed)
     space = workspace_or_none(workspace)
-    extra = tuple(p for p in space.graph_files() if p.suffix == ".ttl") if space else ()
-    command = "guqin " + " ".join(_shown(argument) for argument in sys.argv[1:])
+    bundled = resources.folder("models") / shelf.BASE
+    about: dict[str, Any]
     if config.recipe == "adapt":
         from training.recipes import adapt
 
@@ -103,41 +90,18 @@ def train_recognizer(
         adapt.check_name(name)
         folder = out or (space.root / "adapters" if space else shelf.user_adapters()) / name
         about = adapt.run(
-            config, base or resources.folder("models") / shelf.BASE, data, name, folder,
-            cache=Path(platformdirs.user_cache_dir("guqin-kg")) / "drawn",
-            extra=extra, credit=credit, quiet=quiet, command=command,
+            config, base or bundled, data, name, folder,
+            cache=drawn_cache(), extra=own_turtle(space), credit=credit, quiet=quiet, command=typed(),
         )  # fmt: skip
         done = f"adapter {name}: {about['crops']} crops, {about['readings']} readings, {about['minutes']} minutes"
     else:
         from training.recipes import base as base_recipe
 
-        if out is None:
-            raise UsageError("say where the model goes", hint="--out DIR")
-        folder = out
-        start = base or (resources.folder("models") / shelf.BASE if config_name == "extend" else None)
-        about = base_recipe.run(config, folder, base=start, extra=extra, quiet=quiet, command=command)
+        folder = given(out)
+        start = base or (bundled if config_name == "extend" else None)
+        about = base_recipe.run(config, folder, base=start, extra=own_turtle(space), quiet=quiet, command=typed())
         done = f"{about['steps']} steps in {about['minutes']} minutes, drawn validation {about['drawn_validation']}"
-    if fmt == "json":
-        echo_json({"out": str(folder), **about})
-    else:
-        click.echo(str(folder))
-        talk(done)
-
-
-def _shown(argument: str) -> str:
-    """An argument for the card: files by their name only."""
-    return Path(argument).name if "/" in argument else argument
-
-
-def _list(fmt: str) -> None:
-    from training import config as configs
-
-    rows: list[dict[str, Any]] = [{"name": n, **configs.load(n).model_dump(mode="json")} for n in configs.names()]
-    if fmt == "json":
-        echo_json(rows)
-        return
-    for row in rows:
-        click.echo(f"{row['name']}\trecipe {row['recipe']}, {row['steps']} steps of {row['batch']}")
+    finish(fmt, folder, about, done)
 
 
 @click.group()
@@ -155,15 +119,15 @@ def evaluate() -> None:
 @click.option(
     "--data",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="JSON lines with `file` and `reading`.",
 )
 @click.option("--adapter", help="An adapter of the shelf.")
-@click.option("--base", type=click.Path(path_type=Path, file_okay=False), help="Another model folder.")
+@click.option("--base", type=FOLDER, help="Another model folder.")
 @click.option("--closed", is_flag=True, help="Restrict answers to the readings that occur in the data.")
 @click.option("--pages", help="Only these pages, as 3,7,11.")
 @click.option("--sequence", is_flag=True, help="Use neighbours (rows in the order of the file).")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write the report and plots here too.")
+@click.option("--out", type=FOLDER, help="Write the report and plots here too.")
 @format_option("text", "json")
 @workspace_option()
 def evaluate_recognizer(

@@ -2,52 +2,37 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from guqin_kg.cli.common import echo_json, format_option, talk, workspace_option
-
-_CREDIT = "adapt: source and licence of the crops, for the card."
-
-
-def _cache() -> Path:
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("guqin-kg")) / "drawn"
-
-
-def _command() -> str:
-    return "guqin " + " ".join(Path(a).name if "/" in a else a for a in sys.argv[1:])
+from guqin_kg.cli.common import echo_json, format_option, workspace_option
+from guqin_kg.cli.training import (
+    FILE,
+    FOLDER,
+    book_options,
+    drawn_cache,
+    finish,
+    given,
+    hub_options,
+    need_torch,
+    own_turtle,
+    run_options,
+    show_configs,
+    typed,
+    warn_of_code,
+)
 
 
 @click.command("contrastive")
-@click.option("--config", "config_name", default="ours", show_default=True, help="A bundled name or a YAML file.")
-@click.option(
-    "--base", metavar="FOLDER|HUB-ID", help="Model to start from: `bundled`, a folder, or a CLIP-like model's hub id."
-)
+@run_options("ours")
+@hub_options("Model to start from: `bundled`, a folder, or a CLIP-like model's hub id.")
+@book_options()
 @click.option("--start", metavar="FOLDER", help="New towers: recogniser whose encoder the image tower takes over.")
-@click.option(
-    "--data", type=click.Path(path_type=Path, dir_okay=False), help="adapt: JSON lines, `file` and `reading`."
-)
-@click.option("--name", help="adapt: name of the adapter.")
 @click.option("--pages", help="adapt: only the crops of these pages, as 1,2,3.")
-@click.option("--credit", default="", help=_CREDIT)
-@click.option("--names", type=click.Path(path_type=Path, dir_okay=False), help="These readings, one a line.")
-@click.option("--notations", type=click.IntRange(2), help="Other number of notations than the configuration's.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where the result goes.")
-@click.option("--cache", type=click.Path(path_type=Path, file_okay=False), help="For drawn pictures.")
-@click.option("--steps", type=click.IntRange(1), help="Other number of steps than the configuration's.")
+@click.option("--names", type=FILE, help="These readings, one a line.")
 @click.option("--epochs", type=click.IntRange(1), help="Other number of epochs than the configuration's.")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop in good order after this time.")
-@click.option("--seed", type=int, help="Other seed than the configuration's.")
-@click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the base. Only if you trust it.")
-@click.option("--list", "list_only", is_flag=True, help="Show the bundled configurations.")
-@click.option("--quiet", is_flag=True, help="No progress.")
-@format_option("text", "json")
-@workspace_option()
 def train_contrastive(
     config_name: str,
     base: str | None,
@@ -83,14 +68,11 @@ def train_contrastive(
       guqin train contrastive --config experiment-1 --names names.txt --out models/experiment-1
       guqin train contrastive --config experiment-2 --base OFA-Sys/chinese-clip-vit-base-patch16 --out models/clip
     """
-    from guqin_kg.cli.train import _need_torch
-
-    _need_torch()
-    from guqin_kg.errors import UsageError
+    need_torch()
     from training.contrastive import config as configs
 
     if list_only:
-        _list(fmt)
+        show_configs(configs, fmt, _line)
         return
     config = configs.load(
         config_name, base=base, start=start, notations=notations, max_steps=steps, epochs=epochs,
@@ -99,25 +81,16 @@ def train_contrastive(
     if config.recipe == "adapt":
         _adapt(config, data, name, pages, credit, out, cache, quiet, fmt, workspace)
         return
-    if out is None:
-        raise UsageError("say where the model goes", hint="--out DIR")
-    if trust_remote_code:
-        talk(f"warning: code that comes with {config.base} will run with your rights")
+    folder = given(out)
+    warn_of_code(trust_remote_code, config.base)
+    from training.evaluate.retrieval import lines
     from training.recipes import contrastive as recipe
 
     figures = recipe.contrastive(
-        config, out, names=names, cache=cache or _cache(), quiet=quiet, trust_remote_code=trust_remote_code,
-        command=_command(),
+        config, folder, names=names, cache=cache or drawn_cache(), quiet=quiet, trust_remote_code=trust_remote_code,
+        command=typed(),
     )  # fmt: skip
-    if fmt == "json":
-        echo_json({"out": str(out), **figures})
-        return
-    click.echo(str(out))
-    talk(f"{figures['steps']} steps, last loss {figures['loss']}")
-    from training.evaluate.retrieval import lines
-
-    for line in lines(figures):
-        talk(line)
+    finish(fmt, folder, figures, f"{figures['steps']} steps, last loss {figures['loss']}", *lines(figures))
 
 
 def _adapt(
@@ -143,7 +116,6 @@ def _adapt(
         raise UsageError("adapting needs --data and --name", hint="--data crops.jsonl --name my-book")
     check_name(name)
     space = workspace_or_none(workspace)
-    extra = tuple(p for p in space.graph_files() if p.suffix == ".ttl") if space else ()
     crops = recipe.crops_of(data, Words(grammar_for(space)))
     if not quiet:
         recipe.say_skipped(crops)
@@ -155,39 +127,29 @@ def _adapt(
     shelf_place = (space.root / "adapters" if space else shelf.user_adapters()) / towers.BASE
     folder = out or shelf_place / name
     about = recipe.adapt(
-        config, crops, name, folder, cache=cache or _cache(), extra=extra, credit=credit, command=_command(),
-        quiet=quiet,
+        config, crops, name, folder, cache=cache or drawn_cache(), extra=own_turtle(space), credit=credit,
+        command=typed(), quiet=quiet,
     )  # fmt: skip
-    if fmt == "json":
-        echo_json({"out": str(folder), **about})
-        return
-    click.echo(str(folder))
-    talk(f"adapter {name}: {about['crops']} crops, {about['readings']} readings, {about['minutes']} minutes")
+    done = f"adapter {name}: {about['crops']} crops, {about['readings']} readings, {about['minutes']} minutes"
+    finish(fmt, folder, about, done)
 
 
-def _list(fmt: str) -> None:
-    from training.contrastive import config as configs
-
-    rows: list[dict[str, Any]] = [{"name": n, **configs.load(n).model_dump(mode="json")} for n in configs.names()]
-    if fmt == "json":
-        echo_json(rows)
-        return
-    for row in rows:
-        how = f"LoRA rank {row['lora']['rank']} on {row['base'] or row['start']}" if row["lora"] else "all weights"
-        data = f"{row['notations']} notations x {row['images_each']}"
-        if row["recipe"] == "adapt":
-            data = "labelled crops"
-        elif row["source"] == "sampled":
-            data = f"{row['drawn_images']} sampled notations"
-        click.echo(f"{row['name']}\t{data}, {'-'.join(row['modalities'])}, batch {row['batch']}, {how}")
+def _line(row: dict[str, Any]) -> str:
+    how = f"LoRA rank {row['lora']['rank']} on {row['base'] or row['start']}" if row["lora"] else "all weights"
+    data = f"{row['notations']} notations x {row['images_each']}"
+    if row["recipe"] == "adapt":
+        data = "labelled crops"
+    elif row["source"] == "sampled":
+        data = f"{row['drawn_images']} sampled notations"
+    return f"{data}, {'-'.join(row['modalities'])}, batch {row['batch']}, {how}"
 
 
 @click.command("contrastive")
-@click.option("--model", type=click.Path(path_type=Path, file_okay=False), help="Model folder (default: the bundled).")
+@click.option("--model", type=FOLDER, help="Model folder (default: the bundled).")
 @click.option("--adapter", metavar="NAME", help="Contrastive adapter for a book.")
-@click.option("--data", type=click.Path(path_type=Path, dir_okay=False), help="Crops: JSON lines, `file`, `reading`.")
+@click.option("--data", type=FILE, help="Crops: JSON lines, `file`, `reading`.")
 @click.option("--pages", help="Measure only the crops of these pages, as 3,7,11; all readings stay in the gallery.")
-@click.option("--names", type=click.Path(path_type=Path, dir_okay=False), help="Draw these readings, one a line.")
+@click.option("--names", type=FILE, help="Draw these readings, one a line.")
 @click.option("--notations", type=click.IntRange(2), help="Draw this many notations of the lexicon.")
 @click.option("--styles", help="Draw in these styles (guqin fonts), as a,b.")
 @click.option(
@@ -196,7 +158,7 @@ def _list(fmt: str) -> None:
 @click.option("--each", type=click.IntRange(1), default=1, show_default=True, help="Pictures a notation and style.")
 @click.option("--audio", is_flag=True, help="Measure against sounds too (readings that sound by themselves).")
 @click.option("--seed", type=int, default=1, show_default=True, help="Decides notations and pictures.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write retrieval.json here too.")
+@click.option("--out", type=FOLDER, help="Write retrieval.json here too.")
 @format_option("text", "json")
 @workspace_option()
 def evaluate_contrastive(

@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from guqin_kg.cli.common import echo_json, format_option, talk, workspace_option
-
-
-def _ready() -> None:
-    from guqin_kg.cli.train import _need_torch
-
-    _need_torch()
+from guqin_kg.cli.training import (
+    FOLDER,
+    finish,
+    given,
+    hub_options,
+    need_torch,
+    run_options,
+    show_configs,
+    typed,
+    warn_of_code,
+)
 
 
 @click.command("dialogue")
-@click.option("--config", "config_name", default="ours", show_default=True, help="A bundled name or a YAML file.")
-@click.option("--base", metavar="FOLDER|HUB-ID", help="Vision-language model to start from; `bundled` for ours.")
-@click.option(
-    "--data", type=click.Path(path_type=Path, file_okay=False), help="Folder of `guqin regenerate` (default: generate)."
-)
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where the result goes.")
-@click.option("--cache", type=click.Path(path_type=Path, file_okay=False), help="For dialogues and drawn pictures.")
-@click.option("--steps", type=click.IntRange(1), help="Other number of steps than the configuration's.")
-@click.option("--notations", type=click.IntRange(2), help="Other number of notations than the configuration's.")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop in good order after this time.")
-@click.option("--seed", type=int, help="Other seed than the configuration's.")
+@run_options("ours")
+@hub_options("Vision-language model to start from; `bundled` for ours.")
+@click.option("--data", type=FOLDER, help="Folder of `guqin regenerate` (default: generate).")
 @click.option("--merge", is_flag=True, help="Write a whole model instead of an adapter.")
-@click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the base. Only if you trust it.")
-@click.option("--list", "list_only", is_flag=True, help="Show the bundled configurations.")
-@click.option("--quiet", is_flag=True, help="No progress.")
-@format_option("text", "json")
-@workspace_option()
 def train_dialogue(
     config_name: str,
     base: str | None,
@@ -63,53 +54,35 @@ def train_dialogue(
       guqin train dialogue --config experiment-3 --base Qwen/Qwen2.5-VL-3B-Instruct --out models/qwen
       guqin train dialogue --config ours --data out/dialogues --out models/dialogue
     """
-    _ready()
+    need_torch()
     from training.dialogue import config as configs
 
     if list_only:
-        _list(fmt)
+        show_configs(configs, fmt, _line)
         return
-    from guqin_kg.errors import UsageError
     from guqin_kg.query.session import open_graph
+    from training.dialogue.evaluate import text
     from training.recipes import dialogue as recipe
 
     config = configs.load(config_name, base=base, steps=steps, notations=notations, max_minutes=minutes, seed=seed)
-    if out is None:
-        raise UsageError("say where the model goes", hint="--out DIR")
-    if trust_remote_code:
-        talk(f"warning: code that comes with {config.base} will run with your rights")
-    session = open_graph(workspace, say=talk)
+    folder = given(out)
+    warn_of_code(trust_remote_code, config.base)
     figures = recipe.dialogue(
-        config, out, session, data=data, cache=cache, quiet=quiet, trust_remote_code=trust_remote_code, merge=merge,
-        command="guqin " + " ".join(Path(a).name if "/" in a else a for a in sys.argv[1:]),
+        config, folder, open_graph(workspace, say=talk), data=data, cache=cache, quiet=quiet,
+        trust_remote_code=trust_remote_code, merge=merge, command=typed(),
     )  # fmt: skip
-    if fmt == "json":
-        echo_json({"out": str(out), **figures})
-        return
-    click.echo(str(out))
-    talk(f"{figures['steps']} steps, last loss {figures['loss']}")
-    if "evaluation" in figures:
-        from training.dialogue.evaluate import text
-
-        talk(text(figures["evaluation"]))
+    measured = [text(figures["evaluation"])] if "evaluation" in figures else []
+    finish(fmt, folder, figures, f"{figures['steps']} steps, last loss {figures['loss']}", *measured)
 
 
-def _list(fmt: str) -> None:
-    from training.dialogue import config as configs
-
-    rows: list[dict[str, Any]] = [{"name": n, **configs.load(n).model_dump(mode="json")} for n in configs.names()]
-    if fmt == "json":
-        echo_json(rows)
-        return
-    for row in rows:
-        how = f"LoRA rank {row['lora']['rank']}" if row["lora"] else "all weights"
-        count = row["notations"] or "all"
-        click.echo(f"{row['name']}\t{count} notations, {row['dialogues']} turns, {row['steps']} steps, {how}")
+def _line(row: dict[str, Any]) -> str:
+    how = f"LoRA rank {row['lora']['rank']}" if row["lora"] else "all weights"
+    return f"{row['notations'] or 'all'} notations, {row['dialogues']} turns, {row['steps']} steps, {how}"
 
 
 @click.command("dialogue")
 @click.option("--model", default="bundled", show_default=True, help="Folder of a model or adapter, or a hub id.")
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Folder of `guqin regenerate`.")
+@click.option("--data", type=FOLDER, help="Folder of `guqin regenerate`.")
 @click.option("--notations", type=click.IntRange(1), default=50, show_default=True, help="Held-out ones to ask about.")
 @click.option("--scope", type=click.Choice(["curated", "lexicon"]), default="curated", show_default=True)
 @click.option("--lang", type=click.Choice(["zh", "en"]), default="zh", show_default=True, help="Language.")
@@ -123,7 +96,7 @@ def _list(fmt: str) -> None:
     help="Ask about this many pictures that are no jianzi too (needs a Chinese font).",
 )
 @click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model. Only if you trust it.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write evaluation.json here too.")
+@click.option("--out", type=FOLDER, help="Write evaluation.json here too.")
 @click.option("--card", is_flag=True, help="Enter the figures into the card of the model (a folder).")
 @format_option("text", "json")
 @workspace_option()
@@ -152,7 +125,7 @@ def evaluate_dialogue(
       guqin evaluate dialogue --model models/dialogue
       guqin evaluate dialogue --model models/qwen --notations 200 --scope lexicon --format json
     """
-    _ready()
+    need_torch()
     import tempfile
 
     from guqin_kg.query.session import open_graph

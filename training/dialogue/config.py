@@ -64,6 +64,8 @@ class DialogueTraining(_Strict):
     scope: Literal["curated", "lexicon"] = "curated"
     notations: int | None = Field(None, ge=2)
     """How many notations of the scope (None: all); each falls into train or val by its IRI, 8:2."""
+    curated_copies: int = Field(0, ge=0)
+    """How often each notation of the curated set stands beside those of the lexicon (rare words and forms)."""
     lang: Literal["zh", "en"] = "zh"
     images_each: int = Field(1, ge=1)
     presets: tuple[Literal["clean", "print", "handwritten", "photo"], ...] = Field(("clean",), min_length=1)

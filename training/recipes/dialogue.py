@@ -72,6 +72,9 @@ def dialogue(
         found = records.read_folder(data, config.dialogues, config.lang)
     else:
         found = records.generate(config, session, place)
+        if config.curated_copies and config.scope == "lexicon":
+            both = config.model_copy(update={"scope": "curated", "notations": None})
+            found["train"] += records.generate(both, session, place)["train"] * config.curated_copies
         if not found["train"]:
             raise DataError("there is no conversation to train on", code="empty-data", hint="raise notations")
     if rank == 0:
