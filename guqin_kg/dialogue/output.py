@@ -1,7 +1,7 @@
 """The records on disk: an index of what lies where, and a merge that replaces both files without ever leaving a half.
 
-``train.jsonl`` and ``val.jsonl`` are written beside the old ones and renamed; the state file comes last.  A process
-killed in between leaves files that do not fit the state, and the next run makes everything anew, with the same bytes.
+``train.jsonl`` and ``val.jsonl`` are written beside the old ones, which step aside; the state file comes last.  A
+process killed in between leaves files that do not fit the state: the next run makes all anew, with the same bytes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,7 +22,7 @@ from guqin_kg.graph.journal import write_file
 
 SPLITS = ("train", "val")
 STATE = ".state.json"
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,21 @@ class Entry:
 
 @dataclass
 class State:
-    """What the last run left: how each set was made, and the index of all records."""
+    """What the last run left: how each set was made, and the index of all records.
+
+    Attributes:
+        sets: set and language to what its records came from.
+        entries: id to place of each record.
+        plans: what the queries look at.
+        scope: which notations were in scope, and in which graph.
+        readings: IRI to reading of those notations.
+    """
 
     sets: dict[str, dict[str, Any]] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
     plans: dict[str, Any] = field(default_factory=dict)
+    scope: dict[str, str] = field(default_factory=dict)
+    readings: dict[str, str] = field(default_factory=dict)
 
 
 def _stamp(path: Path) -> list[int]:
@@ -71,7 +81,8 @@ def read_state(folder: Path) -> State:
         for identity, notation, fingerprint, length in data["records"][split]:
             entries[identity] = Entry(identity, names[notation], split, fingerprint, path, offset, length)
             offset += length
-    return State(data["sets"], entries, plans)
+    readings = {n: r for n, r in zip(names, data["readings"], strict=True) if r is not None}
+    return State(data["sets"], entries, plans, data["scope"], readings)
 
 
 def part_paths(path: Path) -> dict[str, Path]:
@@ -125,13 +136,13 @@ def _copy(out: BinaryIO, source: BinaryIO, start: int, end: int) -> None:
         start += done
 
 
-def write_all(folder: Path, entries: Iterable[Entry], sets: Mapping[str, Any], plans: Mapping[str, Any]) -> list[Entry]:
-    """Write both files from ``entries`` (lines of old files and of parts), then the state.
+def write_all(folder: Path, state: State) -> list[Entry]:
+    """Write both files from the entries of ``state`` (lines of old files and of parts), then the state.
 
     Returns:
         The entries as they now lie.
     """
-    ordered = sorted(entries, key=lambda e: e.id)
+    ordered = sorted(state.entries.values(), key=lambda e: e.id)
     temporary = {s: folder / f".{s}.jsonl.{os.getpid()}.tmp" for s in SPLITS}
     now: list[Entry] = []
     records: dict[str, list[Any]] = {s: [] for s in SPLITS}
@@ -151,16 +162,43 @@ def write_all(folder: Path, entries: Iterable[Entry], sets: Mapping[str, Any], p
             for done in written:
                 done.result()
         for split in SPLITS:
-            temporary[split].replace(folder / f"{split}.jsonl")
+            _swap(temporary[split], folder / f"{split}.jsonl")
     finally:
         for path in temporary.values():
             path.unlink(missing_ok=True)
-    save_state(folder, sets, plans, records, list(names))
+    _save(folder, state, records, list(names))
     return now
 
 
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
+
+
+def _swap(new: Path, target: Path) -> None:
+    """Put ``new`` in the place of ``target``, which steps aside first.
+
+    Renaming over the old file, or syncing the new one, waits until hundreds of megabytes are on the disk, which took
+    longer than all else after a small edit. What a power cut takes away is made anew from the graph.
+    """
+    with suppress(FileNotFoundError):
+        target.rename(_aside(target))
+    new.rename(target)
+    _aside(target).unlink(missing_ok=True)
+
+
+def _put_back(folder: Path) -> None:
+    """Undo a swap that was killed half-way."""
+    for split in SPLITS:
+        target = folder / f"{split}.jsonl"
+        if _aside(target).exists():
+            if target.exists():
+                _aside(target).unlink()
+            else:
+                _aside(target).rename(target)
+
+
 def _write_lines(target: Path, entries: list[Entry]) -> None:
-    """The lines of ``entries`` one after the other, on the disk when this returns."""
+    """The lines of ``entries`` one after the other."""
     with ExitStack() as stack:
         sources: dict[Path, BinaryIO] = {}
         out = stack.enter_context(target.open("wb", buffering=0))
@@ -168,22 +206,21 @@ def _write_lines(target: Path, entries: list[Entry]) -> None:
             if path not in sources:
                 sources[path] = stack.enter_context(path.open("rb"))
             _copy(out, sources[path], start, end)
-        os.fsync(out.fileno())
 
 
-def save_state(
-    folder: Path, sets: Mapping[str, Any], plans: Mapping[str, Any], records: Mapping[str, Any], names: list[str]
-) -> None:
+def _save(folder: Path, state: State, records: Mapping[str, Any], names: list[str]) -> None:
     """Write the state file: the moment the run is finished."""
-    state = {
+    said = {
         "format": FORMAT,
-        "sets": sets,
-        "plans": plans,
+        "sets": state.sets,
+        "plans": state.plans,
         "files": {s: _stamp(folder / f"{s}.jsonl") for s in SPLITS},
+        "scope": state.scope,
         "notations": names,
+        "readings": [state.readings.get(name) for name in names],
         "records": records,
     }
-    write_file(folder / STATE, json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode())
+    write_file(folder / STATE, json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def touch_state(folder: Path, state: State) -> None:
@@ -193,7 +230,7 @@ def touch_state(folder: Path, state: State) -> None:
     for e in sorted(state.entries.values(), key=lambda e: e.id):
         number = names.setdefault(e.notation, len(names))
         records[e.split].append([e.id, number, e.fingerprint, e.length])
-    save_state(folder, state.sets, state.plans, records, list(names))
+    _save(folder, state, records, list(names))
 
 
 @contextmanager
@@ -216,6 +253,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     try:
         for left in (*folder.glob(".*.tmp"), *folder.glob(".part-*")):
             left.unlink(missing_ok=True)
+        _put_back(folder)
         yield
     finally:
         for left in folder.glob(".part-*"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +28,7 @@ from guqin_kg.query.library import QueryLibrary
 if TYPE_CHECKING:
     from guqin_kg.graph.store import Generation
     from guqin_kg.graph.workspace import Workspace
+    from guqin_kg.query.spec import QuerySpec
 
 SCOPES = ("curated", "lexicon")
 #: From this many notations on, two processes share the work.
@@ -99,6 +101,43 @@ def scope_notations(generation: Generation, library: QueryLibrary, scope: str) -
                 if row[0].value in own:
                     found[row[0].value] = row[1].value
     return sorted(found.items())
+
+
+def _in_scope(
+    ws: Workspace, generation: Generation, library: QueryLibrary, scope: str, state: output.State
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The notations in scope with their readings, and what is to be kept of that.
+
+    Where the last run knew them for an earlier graph, only what was edited since is asked for: whether a notation is
+    in the lexicon is decided by its own statements.
+    """
+    from guqin_kg.graph.diff import changes_since
+
+    spec = library.get("notations-all")
+    kept = {"name": f"{scope} {spec.digest}", "graph": generation.content_hash}
+    packaged = Path(spec.file).is_relative_to(resources.folder("sparql"))
+    if scope == "lexicon" and state.scope.get("name") == kept["name"] and packaged:
+        delta = changes_since(ws.state, state.scope["graph"], generation.content_hash)
+        if delta is not None:
+            touched = {t.subject for t in (*delta.added, *delta.removed)}
+            found = dict(state.readings)
+            for subject in touched:
+                found.pop(getattr(subject, "value", ""), None)
+            return found | _among(generation, spec, touched), kept
+    return dict(scope_notations(generation, library, scope)), kept
+
+
+def _among(generation: Generation, spec: QuerySpec, nodes: Iterable[Any]) -> dict[str, str]:
+    """Those of ``nodes`` that the query names, with their readings."""
+    import pyoxigraph as ox
+
+    wanted = " ".join(sorted(str(node) for node in nodes if isinstance(node, ox.NamedNode)))
+    if not wanted:
+        return {}
+    text, count = re.subn(r"WHERE\s*\{", f"WHERE {{ VALUES ?{spec.columns[0].name} {{ {wanted} }} ", spec.text, count=1)
+    assert count, spec.file
+    rows: Any = generation.store.query(prologue(text))
+    return {row[0].value: row[1].value for row in rows}
 
 
 def _stated(generation: Generation) -> set[str]:
@@ -193,8 +232,9 @@ def _run(
         old = state.sets.get(f"{turns.name}/{turns.lang}")
         if old is None or any(old[what] != new[what] for what in ("turns", "templates", "queries")):
             make_views([turns], library)
-    notations = scope_notations(generation, library, scope)
-    readings = dict(notations)
+    state.readings, state.scope = _in_scope(ws, generation, library, scope, state)
+    notations = sorted(state.readings.items())
+    readings = state.readings
     keep: dict[str, output.Entry] = dict(state.entries)
     fresh: dict[str, output.Entry] = {}
     changed_state = False
@@ -231,11 +271,12 @@ def _run(
     report.total = len(keep)
     if dry_run:
         return report
+    state.plans = reaches.kept()
     if fresh or report.removed or not (root / "val.jsonl").exists():
-        now = output.write_all(root, keep.values(), state.sets, reaches.kept())
+        state.entries = keep
+        now = output.write_all(root, state)
         write_provenance(root, now, state.sets)
     elif changed_state:
-        state.plans = reaches.kept()
         output.touch_state(root, state)
         write_provenance(root, list(state.entries.values()), state.sets)
     return report

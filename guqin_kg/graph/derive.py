@@ -14,10 +14,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from guqin_kg.inventory import GQ, GQR, BaseNotation, Inventory
-from guqin_kg.model import Position
 
 if TYPE_CHECKING:
     from pyoxigraph import Triple
+
+    from guqin_kg.model import Position
 
 #: A change to an instance of one of these changes what is derived here.
 INPUTS = tuple(GQ + n for n in ("HuiNumber", "FenNumber", "PositionSign", "Tradition", "OutsideConvention"))
@@ -35,6 +36,8 @@ def slug(base: BaseNotation) -> str:
 
 def written_positions(inventory: Inventory) -> Iterator[tuple[str, Position, tuple[BaseNotation, ...]]]:
     """Every position that hui, fen and signs can write: local name of its IRI, value, base notations it is made of."""
+    from guqin_kg.model import Position
+
     hui = sorted((b for b in inventory.by_role("hui") if b.number), key=lambda b: b.number or 0)
     fen = sorted((b for b in inventory.by_role("fen") if b.number), key=lambda b: b.number or 0)
     signs = [b for b in inventory.by_role("position-sign") if b.position_effect]

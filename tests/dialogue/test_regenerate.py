@@ -92,27 +92,32 @@ def test_a_changed_template_and_a_new_turn(workspace: Any, run: Callable[..., An
     assert line["messages"][-1]["template"] == "dialogue/praise"
 
 
-def test_killed_between_the_files(workspace: Any, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("survived", range(4))
+def test_killed_between_the_files(
+    workspace: Any, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, survived: int
+) -> None:
+    """Each file steps aside and the new one comes in its place: killed before any of these renames."""
     run()
     write_notations(workspace, [*OWN, "名七四打三"])
-    real = Path.replace
+    real = Path.rename
     moved: list[Path] = []
 
     def stop(self: Path, target: Path) -> Any:
-        if self.name.endswith(".tmp") and "jsonl" in self.name:
-            if moved:
+        if "jsonl" in self.name:
+            if len(moved) == survived:
                 raise KeyboardInterrupt
             moved.append(self)
         return real(self, target)
 
-    monkeypatch.setattr(Path, "replace", stop)
+    monkeypatch.setattr(Path, "rename", stop)
     with pytest.raises(KeyboardInterrupt):
         run()
     monkeypatch.undo()
-    assert moved
+    assert len(moved) == survived
     run()
     assert read(workspace) == fresh(workspace, run)
     assert not list((workspace.out / "dialogues").glob(".*.tmp"))
+    assert not list((workspace.out / "dialogues").glob(".*.old"))
 
 
 def test_two_at_once(workspace: Any, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
