@@ -8,6 +8,7 @@ Captions need an installed font with Chinese characters (``guqin fonts``); the g
 from __future__ import annotations
 
 import argparse
+from functools import cache
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -75,11 +76,17 @@ def caption_fonts() -> list[ImageFont.FreeTypeFont]:
     return [ImageFont.truetype(str(path), 19) for path in paths]
 
 
-def text(pen: ImageDraw.ImageDraw, at: tuple[float, float], line: str, fonts: list[ImageFont.FreeTypeFont]) -> None:
-    """Write ``line`` with the first font that has each character."""
+@cache
+def characters(path: str) -> frozenset[int]:
+    """Code points a font has."""
     from fontTools.ttLib import TTFont
 
-    maps = [set(TTFont(f.path, fontNumber=0, lazy=True).getBestCmap()) for f in fonts]
+    return frozenset(TTFont(path, fontNumber=0, lazy=True).getBestCmap())
+
+
+def text(pen: ImageDraw.ImageDraw, at: tuple[float, float], line: str, fonts: list[ImageFont.FreeTypeFont]) -> None:
+    """Write ``line`` with the first font that has each character."""
+    maps = [characters(str(f.path)) for f in fonts]
     x, y = at
     for char in line:
         font = next((f for f, known in zip(fonts, maps, strict=True) if ord(char) in known), None)

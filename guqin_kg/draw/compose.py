@@ -179,7 +179,7 @@ class Composer:
         kids = tuple(self._step(child, leaves) for child in node.children)
         if t.boxes:
             inner = kids[-1] if len(kids) < 3 else max((kids[0], kids[2]), key=lambda k: k.rows)
-            rows = max(k.rows for k in kids[:1]) if node.op == "⿻" else inner.rows + t.extra_rows
+            rows = inner.rows + t.extra_rows
             columns = max(k.columns for k in kids)
             height = 1 / t.aspect if t.aspect else 1.1
             if node.op == "⿲":

@@ -63,13 +63,14 @@ class FontFile:
     Args:
         path: TrueType, OpenType, collection or WOFF file.
         number: face of a collection.
+        without: characters whose glyph in this font is another sign; they count as lacking.
 
     Raises:
         NotFoundError: no such file.
         DataError: not a font fontTools can read.
     """
 
-    def __init__(self, path: Path, number: int = 0) -> None:
+    def __init__(self, path: Path, number: int = 0, without: str = "") -> None:
         from fontTools.ttLib import TTFont, TTLibError
 
         if not path.is_file():
@@ -85,6 +86,8 @@ class FontFile:
             raise DataError(
                 f"cannot read this font ({error})", file=path, hint="use a TTF, OTF, TTC or WOFF file"
             ) from None
+        for char in without:
+            self._cmap.pop(ord(char), None)
         self.name = path.name
         self.path = path
         self._inks: dict[str, Ink] = {}
@@ -150,10 +153,10 @@ def _flatten(record: list[tuple[str, tuple[tuple[float, float], ...]]], scale: f
 
 
 @cache
-def open_font(path: Path, number: int = 0) -> FontFile:
+def open_font(path: Path, number: int = 0, without: str = "") -> FontFile:
     """A font, opened once in a process.
 
     Raises:
         NotFoundError, DataError: as :class:`FontFile`.
     """
-    return FontFile(path, number)
+    return FontFile(path, number, without)

@@ -22,6 +22,8 @@ class Style:
         brush: for centre lines (also for characters a font lacks).
         fonts: file names of the font, the best first; empty for a bundled style.
         face: number of the face in a collection.
+        without: characters the font draws as another sign (a radical as the word it abbreviates); taken from the
+            graph's centre lines instead.
         licence: of the font, or of the bundled outlines.
         install: how to get the font by name from a registry.
         wobble: how unsteady the hand is (0..1).
@@ -34,6 +36,7 @@ class Style:
     brush: Brush
     fonts: tuple[str, ...] = ()
     face: int = 0
+    without: str = ""
     licence: str = "outlines of this project (CC BY 4.0)"
     install: str = "bundled"
     wobble: float = 0.0
@@ -62,7 +65,7 @@ class Style:
                 code="font-not-installed",
                 hint=f"{self.install}; or set GUQIN_FONTS to its folder; bundled styles need no font",
             )
-        return open_font(path, self.face)
+        return open_font(path, self.face, self.without)
 
 
 _OFL = "SIL Open Font License 1.1"
@@ -138,7 +141,7 @@ STYLES: dict[str, Style] = {
         ),
         Style(
             "liu-jian-mao-cao", "handwritten", "钟齐流江毛草 Liu Jian Mao Cao", 0.06, _HAND,
-            _fontsource("liu-jian-mao-cao", "chinese-simplified"),
+            _fontsource("liu-jian-mao-cao", "chinese-simplified"), without="厂广尸卩业刍",
             licence=_OFL, install="npm install @fontsource/liu-jian-mao-cao",
         ),
     )

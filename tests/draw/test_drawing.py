@@ -15,7 +15,7 @@ from guqin_kg.draw.chance import Chance
 from guqin_kg.draw.labels import record, record_json
 from guqin_kg.draw.raster import INK_LEVEL, _compress, cover
 from guqin_kg.draw.spec import MAX_SIZE
-from guqin_kg.draw.styles import STYLES
+from guqin_kg.draw.styles import STYLES, style
 from guqin_kg.draw.svg import svg
 from guqin_kg.errors import DataError, UsageError
 from guqin_kg.notation.parse import parse
@@ -103,6 +103,33 @@ def test_outside_sign_and_slide_sign_stand_apart() -> None:
     slide = draw_spec(sample_spec(parse("大九绰勾三"), "clean", 0, size=300))
     nine, sign = slide.boxes[1], slide.boxes[2]
     assert sign[1] >= nine[1] + 0.7 * nine[3]
+
+
+def test_a_frame_that_holds_a_string_gets_the_room_it_needs() -> None:
+    drawing = draw_spec(Spec(parse("名十二剔二"), size=256))
+    assert list(drawing.names) == ["名", "十二", "剔", "二"]
+    frame, string = drawing.boxes[2:]
+    assert frame[3] > 0.5 * 256, "the frame with its string is not squeezed to a strip"
+    assert string[3] > 0.5 * frame[3]
+
+
+def test_arms_beside_a_stem_leave_it_a_gap() -> None:
+    drawing = draw_spec(Spec(parse("撮三四"), size=512))
+    row = np.asarray(drawing.image().convert("L"))[int(0.8 * 512)] < 128
+    runs = np.diff(np.flatnonzero(np.diff(np.r_[0, row.astype(int), 0])))[::2]
+    assert len(runs) >= 3, "stem and sides of the enclosure are strokes of their own"
+    assert runs.max() < 1.6 * np.median(runs)
+
+
+def test_a_glyph_that_is_another_sign_is_not_taken_from_the_font() -> None:
+    chosen = style("liu-jian-mao-cao")
+    if chosen.path() is None:
+        pytest.skip("the font is not installed")
+    font = chosen.font()
+    assert font is not None
+    assert chosen.without
+    assert not any(font.has(char) for char in chosen.without)
+    assert font.has("大")
 
 
 def test_components_change_shape_by_slot() -> None:
