@@ -6,6 +6,7 @@ import io
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ SUFFIXES = (".pdf", ".svg", ".png")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Paper and grid, in points (1/72 inch); A4 by default."""
+    """Paper and grid, in points (1/72 inch); A4 by default. ``caption`` is the size of readings beside glyphs."""
 
     width: float = 595.0
     height: float = 842.0
@@ -32,6 +33,7 @@ class Page:
     glyph: float = 34.0
     gap: float = 9.0
     rules: bool = True
+    caption: float = 6.0
 
 
 @dataclass(slots=True)
@@ -98,7 +100,9 @@ def lay_out(
             )
             scale = min(tallest / geometry.height, page.glyph * (0.6 if small else 1.0) / geometry.width)
             high = geometry.height * scale
-            if y + high > page.height - page.margin and y > page.margin:
+            # a reading longer than its glyph is high needs the room, or it runs into the next
+            room = max(high, page.caption * len(reading)) if readings else high
+            if y + room > page.height - page.margin and y > page.margin:
                 column, y = column + 1, page.margin
             if column >= columns:
                 pages.append(_blank(page))
@@ -106,13 +110,13 @@ def lay_out(
             right = page.width - page.margin - column * page.column
             middle = right - page.column / 2 + (4.5 if readings else 0.0)
             x = middle + page.glyph * 0.5 - geometry.width * scale if small else middle - geometry.width * scale / 2
-            offset = np.array([x, y])
+            offset = np.array([x, y + (room - high) / 2])
             pages[-1].shapes += [
                 [p * scale + offset for p in shape] for _, found in shapes(geometry) for shape in found
             ]
             if readings:
-                pages[-1].captions.append((right - page.column + 2, y + high / 2, reading))
-            y += high + page.gap
+                pages[-1].captions.append((right - page.column + 2, y + room / 2, reading))
+            y += room + page.gap
     return pages
 
 
@@ -128,11 +132,11 @@ def _blank(page: Page) -> Laid:
     return laid
 
 
-def _caption_shapes(laid: Laid, size: float = 6.0) -> list[list[np.ndarray]]:
+def _caption_shapes(laid: Laid, size: float) -> list[list[np.ndarray]]:
     """Captions as outlines of an installed font, top to bottom.
 
     Raises:
-        UsageError: no font is installed that could write them.
+        UsageError: no font is installed that could write them, or none has one of their characters.
     """
     if not laid.captions:
         return []
@@ -141,15 +145,20 @@ def _caption_shapes(laid: Laid, size: float = 6.0) -> list[list[np.ndarray]]:
         raise UsageError(
             "readings beside the glyphs need a font in PDF and PNG, and none is installed",
             code="font-not-installed",
-            hint="guqin fonts names some; or write .svg, or leave out --readings",
+            hint="guqin fonts names some; or write .svg, or leave out --beside",
         )
     out = []
     for x, y, text in laid.captions:
         top = y - size * len(text) / 2
+        whole = next((f for f in fonts if f and all(f.has(char) for char in text)), None)
         for i, char in enumerate(text):
-            font = next((f for f in fonts if f and f.has(char)), None)
+            font = whole or next((f for f in fonts if f and f.has(char)), None)
             if font is None:
-                continue
+                raise UsageError(
+                    f"{text}: no installed font has {char} (U+{ord(char):04X}) for the reading beside the glyph",
+                    code="missing-outline",
+                    hint="guqin fonts names fonts to install; or write .svg, or leave out --beside",
+                )
             ink = font.ink(char)
             box = np.array([min(1.0, 1 / ink.height), min(1.0, ink.height)]) * size * 0.9
             at = np.array([x, top + i * size])
@@ -167,8 +176,8 @@ def to_svg(laid: Laid, page: Page) -> str:
         *[f'<path d="M{a:g} {b:g}L{c:g} {d:g}"/>' for a, b, c, d in laid.rules],
         "</g><g>",
         *[f'<path d="{"".join(_path(p) for p in shape)}"/>' for shape in laid.shapes],
-        '</g><g font-size="6" fill="#555" writing-mode="vertical-rl" text-anchor="middle">',
-        *[f'<text x="{x + 3:g}" y="{y:g}">{text}</text>' for x, y, text in laid.captions],
+        f'</g><g font-size="{page.caption:g}" fill="#555" writing-mode="vertical-rl" text-anchor="middle">',
+        *[f'<text x="{x + page.caption / 2:g}" y="{y:g}">{escape(text)}</text>' for x, y, text in laid.captions],
         "</g></svg>",
         "",
     ]
@@ -184,7 +193,7 @@ def to_png(laid: Laid, page: Page, dots: float = 200.0) -> bytes:
     pen = ImageDraw.Draw(image)
     for a, b, c, d in laid.rules:
         pen.line((a * k, b * k, c * k, d * k), fill=150, width=max(1, round(k / 2)))
-    for shape in [*laid.shapes, *_caption_shapes(laid)]:
+    for shape in [*laid.shapes, *_caption_shapes(laid, page.caption)]:
         for i, polygon in enumerate(shape):
             hole = i > 0 and _turns(polygon) != _turns(shape[0])
             pen.polygon((polygon * k).ravel().tolist(), fill=255 if hole else 0)
@@ -212,7 +221,7 @@ def to_pdf(pages: Sequence[Laid], page: Page) -> bytes:
         parts = ["0.5 w 0.6 G"]
         parts += [f"{a:.2f} {page.height - b:.2f} m {c:.2f} {page.height - d:.2f} l S" for a, b, c, d in laid.rules]
         parts.append("0 g")
-        for shape in [*laid.shapes, *_caption_shapes(laid)]:
+        for shape in [*laid.shapes, *_caption_shapes(laid, page.caption)]:
             for polygon in shape:
                 points = [f"{x:.2f} {page.height - y:.2f}" for x, y in polygon.tolist()]
                 parts.append(points[0] + " m " + " ".join(f"{p} l" for p in points[1:]) + " h")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -105,6 +106,28 @@ def test_columns_run_right_to_left_and_downwards() -> None:
     tops = [shape[0].mean(0) for shape in laid[0].shapes]
     assert tops[-1][0] < tops[0][0], "the second column is left of the first"
     assert max(t[1] for t in tops) > tops[0][1] + 30
+
+
+def test_readings_beside_do_not_run_into_each_other() -> None:
+    from guqin_kg.draw.sheet import Page, lay_out
+    from guqin_kg.notation.parse import parse
+
+    page = Page()
+    names = ["上七八", "大十一半注托七", "撮大七七名九五", "名十一绰挑六", "散挑七"]
+    laid = lay_out([[(name, parse(name)) for name in names]], readings=True, page=page)[0]
+    ends = [(y - page.caption * len(text) / 2, y + page.caption * len(text) / 2) for _, y, text in laid.captions]
+    assert all(after[0] >= before[1] for before, after in itertools.pairwise(ends))
+    assert ends[0][0] >= page.margin
+
+
+def test_a_reading_no_font_can_write_is_refused() -> None:
+    from guqin_kg.draw.sheet import Laid, _caption_shapes
+    from guqin_kg.draw.styles import available
+
+    if not any(not s.bundled and s.family in ("kai", "song") for s in available()):
+        pytest.skip("no font for readings is installed")
+    with pytest.raises(UsageError, match="U\\+E123"):
+        _caption_shapes(Laid(captions=[(0.0, 0.0, "七\ue123")]), 6.0)
 
 
 def test_pdf_is_well_formed(tmp_path: Path) -> None:
