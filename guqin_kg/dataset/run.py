@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
@@ -125,6 +127,19 @@ def run_plan(
         lock.release()
 
 
+def _end_with_parent() -> None:
+    """In a worker: leave at once when the run is killed; its pool would otherwise wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _pool(out: Path, numbers: list[int], workers: int) -> Iterator[tuple[int, dict[str, Any]]]:
     """Shards from a pool of processes, at most two a worker in flight."""
     if workers == 1 or len(numbers) <= 1:
@@ -133,7 +148,7 @@ def _pool(out: Path, numbers: list[int], workers: int) -> Iterator[tuple[int, di
         return
     waiting = iter(numbers)
     workers = min(workers, len(numbers))
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
         running: dict[Future[dict[str, Any]], int] = {}
 
         def fill() -> None:

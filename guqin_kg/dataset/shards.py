@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import struct
 import tarfile
@@ -118,7 +119,9 @@ def make_shard(out: Path | str, number: int) -> dict[str, Any]:
     done = finished(out, plan, number)
     if done is not None:
         return done
-    part = out / f"{name}.part"
+    # a name of its own for each process: what a killed run still writes never meets what is written now
+    own = f"{os.getpid()}.part"
+    part = out / f"{name}.{own}"
     write = _write_tar if plan.format == "webdataset" else _write_parquet
     try:
         count = write(part, pictures(out, plan, items(plan, number)), _engine(out, plan)[1])
@@ -133,7 +136,7 @@ def make_shard(out: Path | str, number: int) -> dict[str, Any]:
             digest.update(block)
     body = {"name": name, "images": count, "bytes": part.stat().st_size, "blake2b": digest.hexdigest()}
     part.replace(out / name)
-    note = out / f"{name}.json.part"
+    note = out / f"{name}.json.{own}"
     note.write_text(json.dumps(body) + "\n", "utf-8")
     note.replace(entry)
     return body

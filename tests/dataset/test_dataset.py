@@ -117,6 +117,45 @@ def test_kill_minus_nine_loses_and_doubles_nothing(tmp_path: Path) -> None:
     assert all((out / name).read_bytes() == data for name, data in kept.items())
 
 
+def still_runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("utf-8").rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+def test_workers_of_a_killed_run_end_with_it(tmp_path: Path) -> None:
+    out = tmp_path / "killed"
+    make_plan(out, per_glyph=100, images_per_shard=100, readings=READINGS)
+    code = f"""
+import multiprocessing
+from guqin_kg.dataset import run_plan
+if __name__ == "__main__":
+    say = lambda done, _: done and print(*(p.pid for p in multiprocessing.active_children()), flush=True)
+    run_plan({str(out)!r}, workers=2, progress=say)
+"""
+    script = tmp_path / "run.py"
+    script.write_text(code, "utf-8")
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        workers = [int(word) for word in process.stdout.readline().split()]
+        process.kill()
+    assert len(workers) == 2
+    deadline = time.monotonic() + 30
+    while any(still_runs(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(still_runs(pid) for pid in workers)
+    run_plan(out, workers=2)
+    assert not list(out.glob("*.part"))
+    whole = tmp_path / "whole"
+    make_plan(whole, per_glyph=100, images_per_shard=100, readings=READINGS)
+    run_plan(whole, workers=1)
+    assert shard_bytes(out) == shard_bytes(whole)
+
+
 def test_a_picture_does_not_depend_on_the_rest_of_the_plan(reference: Path, tmp_path: Path) -> None:
     out = tmp_path / "fewer"
     make_plan(out, per_glyph=2, images_per_shard=8, readings=READINGS[:3])
