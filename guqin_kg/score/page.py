@@ -144,7 +144,10 @@ img{display:block}
 def _html(found: Interpretation, grammar: Grammar) -> bytes:
     glyphs = Glyphs()
     data = report_json(found, grammar)
-    title = escape(found.score.comments[0] if found.score.comments else Path(found.score.source).stem)
+    first, *more = found.score.comments or (Path(found.score.source).stem,)
+    title, _, rest = first.partition(". ")
+    title = escape(title)
+    about = "".join(f"<p>{escape(line)}</p>" for line in (rest, *more) if line)
     tuning = data["tuning"]
     rows = []
     section: Any = None
@@ -164,8 +167,9 @@ def _html(found: Interpretation, grammar: Grammar) -> bytes:
     return (
         '<!doctype html><html lang="zh"><head><meta charset="utf-8">'
         f"<title>{title}</title><style>{_STYLE}</style></head><body><h1>{title}</h1>"
-        f"<p>{escape(tuning['name'])}, {escape(tuning['temperament'])}, positions {escape(data['tradition'])}</p>"
-        f"{notes}<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></body></html>\n"
+        f"{about}<p>{escape(tuning['name'])}, {escape(tuning['temperament'])}, "
+        f"positions {escape(data['tradition'])}</p>{notes}"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></body></html>\n"
     ).encode()
 
 

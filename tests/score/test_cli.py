@@ -102,6 +102,15 @@ def test_score_and_its_outputs(tmp_path: Path) -> None:
     assert all((tmp_path / f"a.{kind}").stat().st_size > 200 for kind in ("wav", "mid", "musicxml"))
 
 
+def test_the_page_is_headed_by_the_title_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "# 一曲, after 某谱. Source: a file\n# a second line\nno,reading\n1,散挑七\n", "utf-8"
+    )
+    assert run("score", "a.csv", "--out", "a.html").exit_code == 0
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "<h1>一曲, after 某谱</h1><p>Source: a file</p><p>a second line</p>" in page
+
+
 def test_score_names_the_place_of_a_breach(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text("泛起 大七勾二\n散勾三 就勾四\n", encoding="utf-8")
     result = run("score", "b.txt")
