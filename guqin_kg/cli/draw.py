@@ -50,7 +50,7 @@ def draw(
         raise UsageError("no reading given", hint="guqin draw READING --out glyphs")
     engine = Engine(_grammar(workspace))
     if sheet:
-        _sheet(sheet, out, style, beside, engine)
+        _sheet(sheet, out, style, beside, fmt, engine)
         return
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file", hint="--out names a folder")
@@ -102,7 +102,7 @@ def _one(
     return row
 
 
-def _sheet(names: Path, out: Path, style: str, beside: bool, engine: Any) -> None:
+def _sheet(names: Path, out: Path, style: str, beside: bool, fmt: str, engine: Any) -> None:
     from guqin_kg.draw.sheet import SUFFIXES, lay_out, read_names, write_sheet
     from guqin_kg.notation.parse import parse
 
@@ -121,9 +121,14 @@ def _sheet(names: Path, out: Path, style: str, beside: bool, engine: Any) -> Non
                 failed += 1
                 talk(f"guqin: {reading} is left out: {error}")
         groups.append(row)
-    pages = lay_out([g for g in groups if g], style=style, readings=beside, engine=engine)
-    for path in write_sheet(pages, out):
-        click.echo(str(path))
+    groups = [g for g in groups if g]
+    if not groups:
+        raise UsageError("none of these readings can be drawn, so no page was written", file=names)
+    written = write_sheet(lay_out(groups, style=style, readings=beside, engine=engine), out)
+    if fmt == "json":
+        echo_json({"pages": [str(path) for path in written], "left_out": failed})
+    else:
+        click.echo("\n".join(str(path) for path in written))
     leave(1 if failed else 0)
 
 

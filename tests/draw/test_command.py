@@ -145,6 +145,22 @@ def test_pdf_is_well_formed(tmp_path: Path) -> None:
     assert data[first:].startswith(b"1 0 obj")
 
 
+def test_sheet_as_json(tmp_path: Path) -> None:
+    names = tmp_path / "n"
+    names.write_text("大九勾四\n大九勾八\n", encoding="utf-8")
+    result = run("draw", "--sheet", str(names), "--out", str(tmp_path / "s.svg"), "--format", "json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == {"pages": [str(tmp_path / "s.svg")], "left_out": 1}
+
+
+def test_sheet_of_nothing_that_can_be_drawn(tmp_path: Path) -> None:
+    names = tmp_path / "n"
+    names.write_text("大九勾八\n", encoding="utf-8")
+    result = run("draw", "--sheet", str(names), "--out", str(tmp_path / "s.pdf"))
+    assert isinstance(result.exception, UsageError)
+    assert not (tmp_path / "s.pdf").exists()
+
+
 def test_empty_sheet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "n").write_text("# nothing\n")
     result = run("draw", "--sheet", str(tmp_path / "n"), "--out", str(tmp_path / "s.pdf"))
