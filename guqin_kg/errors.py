@@ -42,6 +42,8 @@ class GuqinKGError(Exception):
         where = ""
         if self.file:
             where = self.file + (f":{self.line}" if self.line else "") + ": "
+        elif self.line:
+            where = f"line {self.line}: "
         return f"{where}{self.message}" + (f"\n  hint: {self.hint}" if self.hint else "")
 
     def to_json(self) -> dict[str, Any]:
@@ -72,6 +74,13 @@ class ReadingError(DataError):
     """A reading cannot be parsed; ``details['at']`` is the 0-based character index."""
 
     default_code = "unreadable"
+
+    def __str__(self) -> str:
+        reading, at = self.details.get("reading"), self.details.get("at")
+        if not reading:
+            return super().__str__()
+        place = "" if at is None else f" (character {at + 1})" if at < len(reading) else " (at its end)"
+        return f"{reading}{place}: {super().__str__()}"
 
 
 class NotFoundError(DataError):

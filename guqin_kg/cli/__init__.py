@@ -101,7 +101,8 @@ def main() -> None:
         click.echo(
             f"guqin: {error.strerror or error}"
             + (f": {error.filename}" if error.filename else "")
-            + "\n  hint: check that the place exists, is writable and has room",
+            + "\n  hint: check that the place exists, is writable and has room, then run the command again; "
+            + "what was there before is unchanged",
             err=True,
         )
         sys.exit(1)

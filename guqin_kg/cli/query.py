@@ -131,8 +131,16 @@ def _read_text(name: str) -> str:
     data = sys.stdin.buffer.read(4_000_001) if name == "-" else Path(name).read_bytes()
     try:
         return data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise UsageError("the query is not UTF-8", file=None if name == "-" else name) from None
+    except UnicodeDecodeError as error:
+        from guqin_kg.query.engine import QuerySyntaxError
+
+        raise QuerySyntaxError(
+            f"not valid UTF-8 (byte 0x{data[error.start]:02x})",
+            code="not-utf8",
+            file=None if name == "-" else name,
+            line=data.count(b"\n", 0, error.start) + 1,
+            hint="save the query as UTF-8",
+        ) from None
 
 
 def _spec_of(text: str, name: str) -> QuerySpec | None:

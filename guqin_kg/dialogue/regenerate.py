@@ -18,10 +18,10 @@ from guqin_kg.dialogue.generate import RECORD_FORMAT, Maker, generate, make_view
 from guqin_kg.dialogue.provenance import write_provenance
 from guqin_kg.dialogue.reach import Reach, reach_of
 from guqin_kg.dialogue.rows import view_of
-from guqin_kg.dialogue.templates import load_templates
+from guqin_kg.dialogue.templates import TemplateError, load_templates
 from guqin_kg.dialogue.turns import TurnSet, pick_sets, turn_sets
 from guqin_kg.dialogue.worker import run_jobs
-from guqin_kg.errors import UsageError
+from guqin_kg.errors import NotFoundError, UsageError
 from guqin_kg.query.binding import prologue
 from guqin_kg.query.library import QueryLibrary
 
@@ -152,7 +152,13 @@ def _stated(generation: Generation) -> set[str]:
 
 
 def _describe(turns: TurnSet, library: QueryLibrary, graph: str, scope: str, seed: int, images: bool) -> dict[str, Any]:
-    queries = sorted({name for t in turns.templates for name in (t.query, *(q for _, q in t.lookups))})
+    digests = {}
+    for template in turns.templates:
+        for name in (template.query, *(q for _, q in template.lookups)):
+            try:
+                digests[name] = library.get(name).digest
+            except NotFoundError as error:
+                raise TemplateError(error.message, file=template.path, line=1, hint=error.hint) from None
     return {
         "graph": graph,
         "scope": scope,
@@ -162,7 +168,7 @@ def _describe(turns: TurnSet, library: QueryLibrary, graph: str, scope: str, see
         "format": RECORD_FORMAT,
         "turns": turns.digest,
         "templates": {t.name: t.digest for t in turns.templates},
-        "queries": {name: library.get(name).digest for name in queries},
+        "queries": dict(sorted(digests.items())),
     }
 
 

@@ -346,10 +346,17 @@ def load_templates(roots: Sequence[Path], lang: str | None = None) -> list[Templ
         for path in sorted(root.rglob("*.j2")):
             if lang is not None and not path.name.endswith(f".{lang}.j2"):
                 continue
+            data = path.read_bytes()
             try:
-                text = path.read_bytes().decode("utf-8")
+                text = data.decode("utf-8")
             except UnicodeDecodeError as error:
-                raise TemplateError("the template is not UTF-8", file=path, hint=str(error)) from None
+                raise TemplateError(
+                    f"not valid UTF-8 (byte 0x{data[error.start]:02x})",
+                    code="not-utf8",
+                    file=path,
+                    line=data.count(b"\n", 0, error.start) + 1,
+                    hint="save the template as UTF-8",
+                ) from None
             template = parse_template(path, text, root=root)
             found[template.name, template.lang] = template
     if not found:

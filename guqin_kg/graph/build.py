@@ -20,7 +20,7 @@ from guqin_kg import resources
 from guqin_kg.graph import journal
 from guqin_kg.graph.derive import INPUTS, positions
 from guqin_kg.graph.diff import Delta, from_lines, record, to_lines
-from guqin_kg.graph.expand import Schema, expand, read_schema
+from guqin_kg.graph.expand import PROPERTY_KINDS, Schema, expand, read_schema
 from guqin_kg.graph.lock import writing
 from guqin_kg.graph.sources import read_triples
 from guqin_kg.graph.store import (
@@ -417,6 +417,7 @@ def schema_of(generation: Generation) -> Schema:
         "http://www.w3.org/2002/07/owl#inverseOf",
         "http://www.w3.org/2000/01/rdf-schema#subClassOf",
     )
-    return read_schema(
-        q.triple for p in wanted for q in generation.store.quads_for_pattern(None, ox.NamedNode(p), None)
-    )
+    store, kind = generation.store, ox.NamedNode("http://www.w3.org/1999/02/22-rdf-syntax-ns#type")
+    stated = [store.quads_for_pattern(None, ox.NamedNode(p), None) for p in wanted]
+    stated += [store.quads_for_pattern(None, kind, ox.NamedNode(p)) for p in sorted(PROPERTY_KINDS)]
+    return read_schema(q.triple for quads in stated for q in quads)

@@ -326,13 +326,14 @@ def check(
     rows = [r.to_json() for r in found.results]
     if not found.conforms:
         bad = [r for r in rows if r["severity"] == "violation"]
-        said = "; ".join(_message(r) for r in bad[:3]) + (f"; and {len(bad) - 3} more" if len(bad) > 3 else "")
         data = path.read_bytes() if path else None
-        focus = bad[0]["focus"] or ""
+        lines = [find_line(data, shorten(r["focus"] or ""), r["focus"] or "") for r in bad]
+        bad = [bad[i] for i in sorted(range(len(bad)), key=lambda i: lines[i] is None)]  # what the file names first
+        said = "; ".join(_message(r) for r in bad[:3]) + (f"; and {len(bad) - 3} more" if len(bad) > 3 else "")
         raise ValidationError(
             f"refused: {said}",
             file=path,
-            line=find_line(data, shorten(focus), focus),
+            line=next((line for line in lines if line), None),
             hint="nothing was changed; mend what the message names",
             results=bad,
         )
@@ -416,7 +417,14 @@ def finish(
     log = ws.graph / provenance.FILE
     journal.commit(ws.state, ws.root, {**changed, log: provenance.appended(log, record)})
     report.added, report.removed = counted
-    generation, built = build_locked(ws, say=say)
+    try:
+        generation, built = build_locked(ws, say=say)
+    except OSError as error:  # the statements are safe in their files; only what is made from them is behind
+        raise DataError(
+            f"the change is in {', '.join(report.files)}, but the store could not follow: {error.strerror or error}",
+            code="store-behind",
+            hint="make room or mend the permissions; the next command brings the store up to date, repeat nothing",
+        ) from error
     if built.added is not None and built.removed is not None:
         report.added, report.removed = built.added, built.removed
     report.content = generation.content_hash

@@ -311,13 +311,20 @@ def _check_tone(note: Note, tone: str, excluded: frozenset[str], grammar: Gramma
     from guqin_kg.notation.components import position_name
 
     shown = position_name(position, grammar) if position and code in ("fen", "hui") else note.left_finger or what
-    at = grammar.alphabet.fold_chars(reading).find(shown)
+    folded = grammar.alphabet.fold_chars(reading)
+    at = max(folded.find(shown), 0)
+    if shown in folded:
+        at += len(shown) - 1 if code == "fen" else 0
+    elif code in ("fen", "hui"):  # in full spelling the units stand between
+        at = max(folded.find(shown[0]), 0)
+        at = max(folded.find(shown[-1], at), at) if code == "fen" else at
+    spare = "the place" if code in ("fen", "hui") and "hui" in excluded else what
     raise ReadingError(
         f"{tone} excludes {what}",
         code=f"{code}-on-{place}",
-        hint=f"leave out {tone}, or leave out {what}",
+        hint=f"leave out {tone}, or leave out {spare}",
         reading=reading,
-        at=max(at + (len(shown) - 1 if code == "fen" else 0), 0),
+        at=at,
     )
 
 

@@ -209,6 +209,8 @@ def _changes(text: str, grammar: Grammar, only: int | None) -> Iterator[tuple[fl
         yield 0, text[:at] + text[at + 1] + text[at] + text[at + 2 :]
     for at in reversed(places):
         yield 0.5, text[:at] + text[at + 1 :]
+    for at in reversed(range(len(text) - 1)) if only is None else ():
+        yield 0.9, text[:at] + text[at + 2 :]  # a place: a number and its unit
     for at in range(len(text), -1, -1) if only is None else ():
         for word in _vocabulary(grammar):
             yield 0.75, text[:at] + word + text[at:]

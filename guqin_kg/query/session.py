@@ -87,13 +87,16 @@ class GraphSession:
     def resolve(self, text: str, cls: str | None) -> str | None:
         """The IRI of what a person calls ``text``: a reading where notations are asked for, else a name in the graph.
 
+        A sign alone (勾) is a reading too: where signs may be meant and the graph has no such notation, it is the sign.
+
         Raises:
             BindError: several resources have that name.
         """
         if cls is None or cls in _READABLE:
             iri = self._read(text)
             if iri is not None:
-                return iri
+                absent = cls == GQ + "SubtractiveNotation" and not self.query("components-of", {"notation": iri}).rows
+                return (self._named(text, cls) if absent else None) or iri
         return self._named(text, cls)
 
     def _read(self, text: str) -> str | None:

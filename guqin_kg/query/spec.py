@@ -218,8 +218,9 @@ def read_spec(path: Path, *, purpose: str | None = None) -> QuerySpec:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise _fail("the file is not UTF-8", path, None, "save it as UTF-8") from None
+    except UnicodeDecodeError as error:
+        line = path.read_bytes().count(b"\n", 0, error.start) + 1
+        raise _fail("the file is not UTF-8", path, line, "save it as UTF-8") from None
     return parse_spec(text, path, purpose=purpose if purpose is not None else path.parent.name)
 
 

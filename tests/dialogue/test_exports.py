@@ -94,6 +94,17 @@ def test_parquet_is_read_back(place: Path) -> None:
     assert [m["content"] for m in row["messages"]] == [m["content"] for m in RECORD["messages"]]
 
 
+def test_parquet_is_read_back_by_datasets(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    export_records(both(), "parquet", place / "out", place)
+    files = {split: str(place / "out" / f"{split}.parquet") for split in ("train", "val")}
+    read = datasets.load_dataset("parquet", data_files=files, cache_dir=str(place / "cache"))
+    row = read["train"][0]
+    assert [m["content"] for m in row["messages"]] == [m["content"] for m in RECORD["messages"]]
+    assert row["images"] == RECORD["images"]
+
+
 def test_a_missing_drawing_takes_its_mark_with_it(tmp_path: Path) -> None:
     result = export_records(both(), "ms-swift", tmp_path / "out", tmp_path)
     assert result["images_left_out"] == 2

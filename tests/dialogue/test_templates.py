@@ -96,6 +96,13 @@ def test_a_file_that_is_no_template(tmp_path: Path, body: str) -> None:
         load_templates([tmp_path])
 
 
+def test_a_template_that_is_not_utf8_names_the_line(tmp_path: Path) -> None:
+    write(tmp_path, GOOD).write_bytes(GOOD.encode("gbk"))
+    with pytest.raises(TemplateError) as caught:
+        load_templates([tmp_path])
+    assert (caught.value.code, caught.value.line) == ("not-utf8", 5)
+
+
 def test_a_template_cannot_leave_its_sandbox(tmp_path: Path) -> None:
     write(tmp_path, GOOD.replace("row.name", "row.__class__"))
     template = load_templates([tmp_path])[0]

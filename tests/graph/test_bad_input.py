@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from guqin_kg.errors import DataError, GraphSyntaxError, LimitError, UnsafeInputError
+from guqin_kg.errors import DataError, GraphSyntaxError, LimitError, UnsafeInputError, ValidationError
+from guqin_kg.graph import edit
 from guqin_kg.graph.build import build
-from guqin_kg.graph.edit import add_file
+from guqin_kg.graph.edit import add_file, add_readings
 from guqin_kg.graph.sources import read_triples
 from guqin_kg.graph.workspace import Workspace
 
@@ -123,7 +124,10 @@ def test_a_full_disk_says_so_without_traceback(ws: Workspace) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        (["add", "大九勾八"], 1, "guqin:"),
+        (["add", "大九勾八"], 1, "大九勾八 (character 4): there is no string 8"),
+        (["add", "大九勾四", "大九睡四"], 1, "大九睡四 (character 3): 睡"),
+        (["add", "大十四徽勾四"], 1, "大十四徽勾四 (character 2): there is no hui 14"),
+        (["add", "散九徽五分勾四"], 1, "散九徽五分勾四 (character 4): 散 excludes a fen"),
         (["add"], 2, "readings or --from"),
         (["add", "--from", "no.ttl"], 1, "no such file"),
         (["query", "no-such-query"], 1, "no library query"),
@@ -145,3 +149,39 @@ def test_command_line_answers(ws: Workspace, arguments: list[str], status: int, 
     assert (done.returncode, done.stdout) == (status, "")
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_undeclared_term_is_a_violation_even_on_a_thing_without_a_class(
+    ws: Workspace, head: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.ttl"
+    path.write_text(head + "gqr:my-note gq:leftFingr gqr:lf-da .\n")
+    with pytest.raises(ValidationError) as caught:
+        add_file(ws, path)
+    assert caught.value.line == 6
+    (row,) = caught.value.details["results"]
+    assert row["shape"] == "https://w3id.org/guqin/shapes#UndeclaredProperty"
+    path.write_text(head + "gqr:my-note gq:leftFinger gqr:lf-da .\n")
+    assert add_file(ws, path, dry_run=True).files
+
+
+def test_a_disk_that_fills_up_after_the_change_is_decided_loses_nothing(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(ws)
+    real, calls = edit.build_locked, []
+
+    def full(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 2:  # the store after the files
+            raise OSError(28, "No space left on device")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(edit, "build_locked", full)
+    with pytest.raises(DataError) as caught:
+        add_readings(ws, ["大九勾四"])
+    assert caught.value.code == "store-behind"
+    assert "graph/notations.ttl" in str(caught.value)
+    assert "No space left" in str(caught.value)
+    assert add_readings(ws, ["大九勾四"]).notations[0]["status"] == "present"
+    assert edit.stated(build(ws)[0], "https://w3id.org/guqin/resource/n-da.9-gou-s4")

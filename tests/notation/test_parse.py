@@ -153,6 +153,8 @@ ERRORS = [
     ("撮七七", "same-string", None, None),
     ("撮散七散七", "same-string", None, None),
     ("大九勾四勾", "unreadable", 4, "大九勾四"),
+    ("散五分勾四", "unreadable", 1, "散勾四"),
+    ("散九徽五分勾四", "fen-on-open-string", 3, None),
     ("", "empty", 0, None),
     ("   ", "empty", 0, None),
     ("大" * 100, "too-long", 96, None),

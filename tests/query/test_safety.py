@@ -186,3 +186,27 @@ def test_remote_addresses_must_be_http() -> None:
     with pytest.raises(DataError) as caught:
         RemoteBackend("http://127.0.0.1:9/query", timeout=2).query("SELECT ?x { ?x ?p ?o }")
     assert caught.value.code == "endpoint"
+
+
+def test_refusals_say_the_line_where_there_is_no_file(session: GraphSession) -> None:
+    with pytest.raises(UnsafeInputError) as caught:
+        session.query_text("SELECT * {\n SERVICE <http://127.0.0.1:9/> { ?a ?b ?c } }")
+    assert str(caught.value).startswith("line 2: SERVICE is refused")
+
+
+def test_a_query_that_is_not_utf8_names_the_line(tmp_path: Path) -> None:
+    from guqin_kg.cli.query import _read_text
+
+    path = tmp_path / "gbk.rq"
+    path.write_bytes("SELECT *\n{ ?s ?p '减' }".encode("gbk"))
+    with pytest.raises(QuerySyntaxError) as caught:
+        _read_text(str(path))
+    assert (caught.value.code, caught.value.line, caught.value.exit_status) == ("not-utf8", 2, 1)
+    assert caught.value.hint
+
+
+def test_a_sign_is_found_by_its_word_where_no_notation_is_written_so(session: GraphSession) -> None:
+    signs = session.query("sources-of", {"resource": "勾"})
+    assert {row["resource"] for row in signs} == {"https://w3id.org/guqin/resource/rh-gou"}
+    kind = "https://w3id.org/guqin/ontology#SubtractiveNotation"
+    assert session.resolve("大九勾四", kind) == "https://w3id.org/guqin/resource/n-da.9-gou-s4"
