@@ -41,7 +41,7 @@ def write(about: Mapping[str, Any]) -> str:
         "",
         f"- Command: `{about['command'] or 'guqin train dialogue'}`, seed {config['seed']}",
         f"- Graph: `{about['graph']}`",
-        f"- Base: {config['base'] or 'none'}; trained: {how}",
+        f"- Base: {config['base'] or 'none'}; trained: {how}" + _before(about.get("started_from")),
         f"- Data: {figures['train_notations']} notations for training, {figures['held_out_notations']} held out (by "
         "their IRI; the recogniser's encoder may have seen drawn pictures of any notation); "
         f"turns: {config['dialogues']}, language {config['lang']}; pictures drawn "
@@ -64,6 +64,16 @@ def write(about: Mapping[str, Any]) -> str:
         ]
         lines += _table(reports)
     return "\n".join(lines) + "\n"
+
+
+def _before(earlier: Mapping[str, Any] | None) -> str:
+    """Where the base itself came from, when the run replaced a bundled model."""
+    if not earlier:
+        return ""
+    return (
+        f". That base was made by `{earlier['command']}` (seed {earlier['seed']}): {earlier['steps']} steps in "
+        f"{earlier['minutes']} minutes of its last part"
+    )
 
 
 def _table(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
