@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 
@@ -126,3 +127,21 @@ class MissingExtraError(UsageError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} is not installed", hint=f'pip install "guqin-kg[{extra}]"', extra=extra)
+
+
+def decoded(data: bytes, kind: type[GuqinKGError], *, file: str | Path | None, hint: str) -> str:
+    """``data`` as text.
+
+    Raises:
+        GuqinKGError: of ``kind``, with the line, when it is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise kind(
+            f"not valid UTF-8 (byte 0x{data[error.start]:02x})",
+            code="not-utf8",
+            file=file,
+            line=data.count(b"\n", 0, error.start) + 1,
+            hint=hint,
+        ) from None

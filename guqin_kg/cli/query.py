@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from guqin_kg.cli.common import echo_json, format_option, talk, workspace_option
-from guqin_kg.errors import NotFoundError, UsageError
+from guqin_kg.errors import NotFoundError, UsageError, decoded
 
 if TYPE_CHECKING:
     from guqin_kg.query.library import QueryLibrary
@@ -129,18 +129,9 @@ def _library(workspace: Path | None) -> QueryLibrary:
 
 def _read_text(name: str) -> str:
     data = sys.stdin.buffer.read(4_000_001) if name == "-" else Path(name).read_bytes()
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        from guqin_kg.query.engine import QuerySyntaxError
+    from guqin_kg.query.engine import QuerySyntaxError
 
-        raise QuerySyntaxError(
-            f"not valid UTF-8 (byte 0x{data[error.start]:02x})",
-            code="not-utf8",
-            file=None if name == "-" else name,
-            line=data.count(b"\n", 0, error.start) + 1,
-            hint="save the query as UTF-8",
-        ) from None
+    return decoded(data, QuerySyntaxError, file=None if name == "-" else name, hint="save the query as UTF-8")
 
 
 def _spec_of(text: str, name: str) -> QuerySpec | None:

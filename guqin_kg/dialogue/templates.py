@@ -27,7 +27,7 @@ from typing import Any
 
 from guqin_kg.dialogue import filters
 from guqin_kg.dialogue.sandbox import compiled, environment
-from guqin_kg.errors import DataError, NotFoundError
+from guqin_kg.errors import DataError, NotFoundError, decoded
 
 LANGS = ("zh", "en")
 SHARED = frozenset({"row", "rows", "chance"})
@@ -346,17 +346,7 @@ def load_templates(roots: Sequence[Path], lang: str | None = None) -> list[Templ
         for path in sorted(root.rglob("*.j2")):
             if lang is not None and not path.name.endswith(f".{lang}.j2"):
                 continue
-            data = path.read_bytes()
-            try:
-                text = data.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise TemplateError(
-                    f"not valid UTF-8 (byte 0x{data[error.start]:02x})",
-                    code="not-utf8",
-                    file=path,
-                    line=data.count(b"\n", 0, error.start) + 1,
-                    hint="save the template as UTF-8",
-                ) from None
+            text = decoded(path.read_bytes(), TemplateError, file=path, hint="save the template as UTF-8")
             template = parse_template(path, text, root=root)
             found[template.name, template.lang] = template
     if not found:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guqin_kg import resources
-from guqin_kg.errors import DataError, GraphSyntaxError, LimitError, UnsafeInputError
+from guqin_kg.errors import DataError, GraphSyntaxError, LimitError, UnsafeInputError, decoded
 from guqin_kg.inventory import GQ, GQR
 
 if TYPE_CHECKING:
@@ -45,16 +45,12 @@ def read_bytes(path: Path, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
         data = path.read_bytes()
     except PermissionError:
         raise DataError("may not be read", code="unreadable-file", file=path, hint="check its permissions") from None
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise GraphSyntaxError(
-            f"not valid UTF-8 (byte 0x{data[error.start]:02x})",
-            code="not-utf8",
-            file=path,
-            line=data.count(b"\n", 0, error.start) + 1,
-            hint="save the file as UTF-8; GBK and Big5 files can be converted with `iconv -t utf-8`",
-        ) from None
+    decoded(
+        data,
+        GraphSyntaxError,
+        file=path,
+        hint="save the file as UTF-8; GBK and Big5 files can be converted with `iconv -t utf-8`",
+    )
     return data
 
 

@@ -17,8 +17,6 @@ from guqin_kg.errors import DataError, GuqinKGError, NotFoundError, UsageError
 from guqin_kg.query.session import GraphSession
 from training.dialogue.config import BUNDLED, DialogueTraining
 
-_COUNTED = (("train", "train"), ("held_out", "val"))
-
 if TYPE_CHECKING:
     from training.dialogue.pictures import Pictures
     from training.dialogue.records import Conversation
@@ -95,7 +93,10 @@ def dialogue(
         model, processor = vlm.build(config.shape, alphabet(texts, grammar.inventory), config.seed)
     model = model.to(processes.device())
     encoder = Encoder(processor, config.max_tokens)
-    figures: dict[str, Any] = {f"{k}_notations": len({c.iri for c in found[s]}) for k, s in _COUNTED}
+    figures: dict[str, Any] = {
+        "train_notations": len({c.iri for c in found["train"]}),
+        "held_out_notations": len({c.iri for c in found["val"]}),
+    }
     figures["left_out_without_written_form"] = undrawn
     sampler = run.Sampler(config, found["train"], pictures)
     state = None
