@@ -232,7 +232,7 @@ def sample_spec(
     if preset == "print":
         return Spec(
             **common,
-            prints=span(0.3, 1.0), looseness=span(-0.8, 1.4), jitter=span(0.5, 1.35),
+            prints=span(0.35, 1.25), looseness=span(-0.8, 1.4), jitter=span(0.5, 1.35),
             aspect=round(1.08 * math.exp(0.10 * normal()), 4),
             weight=round(1.08 * math.exp(0.19 * normal()), 4), uneven=span(0.02, 0.2),
             wobble=span(0.002, 0.009 + 0.006 * shaky),

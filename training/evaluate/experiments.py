@@ -64,6 +64,15 @@ def on_windows(reader: Recogniser, windows: np.ndarray, labels: list[str], name:
     return measure.report(name, labels, reader.read(windows, top=6), reader).to_json()
 
 
+_KEPT_FONTS = ("long-cang-chinese-simplified-400-normal.woff", "ma-shan-zheng-chinese-simplified-400-normal.woff")
+_COMMON_FONTS = (
+    "HanaMinA.ttf",
+    "KouzanBrushFontSousyo.ttf",
+    "lxgw-wenkai-tc-chinese-traditional-300-normal.woff",
+    "lxgw-wenkai-tc-chinese-traditional-400-normal.woff",
+)
+
+
 def ordinary_characters(reader: Recogniser, count: int = 1000, seed: int = 7) -> dict[str, Any]:
     """How many ordinary characters, in fonts never trained on where there are any, are called jianzi."""
     from PIL import Image, ImageDraw, ImageFont
@@ -72,18 +81,10 @@ def ordinary_characters(reader: Recogniser, count: int = 1000, seed: int = 7) ->
     from training.recogniser.others import Others
 
     others = Others(reader.words.inventory)
-    kept = sorted(
-        {
-            p.name: p
-            for folder in folders()
-            for name in (
-                "ma-shan-zheng-chinese-simplified-400-normal.woff",
-                "long-cang-chinese-simplified-400-normal.woff",
-            )
-            for p in folder.rglob(name)
-        }.values()
-    )
-    fonts = [ImageFont.truetype(str(p), 96) for p in (*kept, *others.fonts[:4])]
+    found = {p.name: p for folder in folders() for p in folder.rglob("*") if p.name in (*_KEPT_FONTS, *_COMMON_FONTS)}
+    kept = [found[name] for name in _KEPT_FONTS if name in found]
+    common = [found[name] for name in _COMMON_FONTS if name in found]
+    fonts = [ImageFont.truetype(str(p), 96) for p in (*kept, *(common or others.fonts[:4]))]
     rng = np.random.default_rng(seed)
     windows: list[np.ndarray] = []
     while len(windows) < count:

@@ -44,7 +44,7 @@ _PLAIN: Mapping[str, Any] = {
 _DEGRADED = 0.4
 """Share of pictures spoilt by ``degrade`` instead of the engine."""
 
-_OTHER_FORMS = 0.5
+_OTHER_FORMS = 0.6
 """Share of pictures in which each component takes any of its written forms."""
 
 

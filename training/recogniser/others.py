@@ -7,6 +7,7 @@ digits, 大, 木 …) are left out, since alone they are a jianzi.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,6 @@ from guqin_kg.draw.fonts import folders
 from guqin_kg.errors import NotFoundError
 from guqin_kg.inventory import Inventory
 
-_PREFERRED = ("kai", "ming", "song", "serif", "fang", "brush", "hei", "cjk", "hana")
 _NEVER_TRAINED = ("ma-shan-zheng", "long-cang")
 """Fonts kept for measuring."""
 
@@ -49,7 +49,7 @@ def fonts() -> list[Path]:
             name = path.name.lower()
             if path.suffix.lower() not in (".ttf", ".otf", ".ttc", ".woff"):
                 continue
-            if any(part in name for part in _PREFERRED) and not any(part in name for part in _NEVER_TRAINED):
+            if not any(part in name for part in _NEVER_TRAINED):
                 found.setdefault(name, path)
     return [found[name] for name in sorted(found) if _covers(found[name])]
 
@@ -80,7 +80,9 @@ class Others:
                 "no font with Chinese characters was found, so the recogniser cannot learn what is no jianzi",
                 hint="apt install fonts-arphic-ukai fonts-lxgw-wenkai, or set GUQIN_FONTS to a folder of fonts",
             )
-        self._open: dict[tuple[int, int], ImageFont.FreeTypeFont] = {}
+        # a family of many weights counts once
+        self._families = [list(group) for _, group in groupby(sorted(self.fonts), key=lambda path: path.parent)]
+        self._open: dict[tuple[Path, int], ImageFont.FreeTypeFont] = {}
 
     def __call__(self, rng: np.random.Generator) -> np.ndarray:
         """A grey picture, ink dark on white, about 100 pixels high."""
@@ -99,18 +101,18 @@ class Others:
 
     def _text(self, rng: np.random.Generator, text: str) -> np.ndarray:
         for _ in range(8):
-            number = int(rng.integers(len(self.fonts)))
-            font = self._font(number, 88)
+            family = self._families[int(rng.integers(len(self._families)))]
+            font = self._font(family[int(rng.integers(len(family)))], 88)
             if font.getbbox(text[0])[2] and not self._missing(font, text):
                 break
         image = Image.new("L", (420, 420), 255)
         ImageDraw.Draw(image).multiline_text((40, 30), text, font=font, fill=0, spacing=0)
         return np.asarray(image)
 
-    def _font(self, number: int, size: int) -> ImageFont.FreeTypeFont:
-        key = (number, size)
+    def _font(self, path: Path, size: int) -> ImageFont.FreeTypeFont:
+        key = (path, size)
         if key not in self._open:
-            self._open[key] = ImageFont.truetype(str(self.fonts[number]), size)
+            self._open[key] = ImageFont.truetype(str(path), size)
         return self._open[key]
 
     def _missing(self, font: ImageFont.FreeTypeFont, text: str) -> bool:
