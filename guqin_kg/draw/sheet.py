@@ -46,14 +46,16 @@ class Laid:
 
 
 def read_names(path: Path) -> list[list[str]]:
-    """Readings of a file: one or more a line, ``#`` begins a comment, an empty line begins a new column.
+    """Readings of a file: one or more a line, an index and a tab may stand before them, ``#`` begins a comment, an
+    empty line begins a new column.
 
     Raises:
         UsageError: no readings in it.
     """
     groups: list[list[str]] = [[]]
     for line in path.read_text("utf-8-sig").splitlines():
-        words = line.split("#")[0].split()
+        index, tab, rest = line.partition("\t")
+        words = (rest if tab and index.strip().isdecimal() else line).split("#")[0].split()
         if words:
             groups[-1] += words
         elif groups[-1] and not line.lstrip().startswith("#"):

@@ -86,6 +86,14 @@ PIECE = """# a phrase
 """
 
 
+def test_a_list_may_be_numbered(tmp_path: Path) -> None:
+    from guqin_kg.draw.sheet import read_names
+
+    names = tmp_path / "numbered.names"
+    names.write_text("1\t大九勾四  # first\n2\t散挑七\n\n三 四\n", "utf-8")
+    assert read_names(names) == [["大九勾四", "散挑七"], ["三", "四"]]
+
+
 @pytest.mark.parametrize("suffix", ["pdf", "svg", "png"])
 def test_sheet(tmp_path: Path, suffix: str) -> None:
     names = tmp_path / "piece.names"
