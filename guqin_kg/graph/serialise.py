@@ -67,6 +67,7 @@ _NUMBER = {
     XSD + "decimal": re.compile(r"[+-]?[0-9]*\.[0-9]+\Z"),
     XSD + "boolean": re.compile(r"(?:true|false)\Z"),
 }
+_LONG_STRING = re.compile(r'"{3}(?:[^"\\]|\\.|"(?!""))*"{3}', re.DOTALL)
 _PREFIX_LINE = re.compile(r"@?prefix\s+([\w-]*):\s*<([^>]*)>", re.IGNORECASE)
 _WIDTH = 100
 
@@ -96,7 +97,7 @@ def block_comments(text: str, prefixes: Mapping[str, str]) -> dict[str, str]:
     Only lines that begin with ``#`` count; a comment inside a block has no stable place and is not kept.
     """
     out: dict[str, str] = {}
-    body = text[len(head_comment(text)) :]
+    body = _LONG_STRING.sub('""', text[len(head_comment(text)) :])
     waiting: list[str] = []
     for line in body.splitlines():
         if line.startswith("#"):
@@ -152,11 +153,14 @@ class _Writer:
         kind = node.datatype.value
         if kind in _NUMBER and _NUMBER[kind].match(node.value):
             return str(node.value)
-        text = node.value.replace("\\", "\\\\").replace('"', '\\"')
-        text = text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+        text = node.value.replace("\\", "\\\\").replace("\r", "\\r").replace("\t", "\\t")
+        if "\n" in text:  # queries and templates stay readable, and an edit of one line is a diff of one line
+            text = '"""' + re.sub(r'"(?="|\Z)', r'\\"', text) + '"""'
+        else:
+            text = '"' + text.replace('"', '\\"') + '"'
         if node.language:
-            return f'"{text}"@{node.language}'
-        return f'"{text}"' if kind == XSD + "string" else f'"{text}"^^{self.iri(kind)}'
+            return f"{text}@{node.language}"
+        return text if kind == XSD + "string" else f"{text}^^{self.iri(kind)}"
 
     def term(self, node: Any, depth: int) -> str:
         from pyoxigraph import Literal

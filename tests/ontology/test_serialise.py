@@ -47,6 +47,24 @@ def test_comments_at_the_head_and_before_a_block_are_kept():
     assert format_turtle(out) == out
 
 
+@given(st.text(alphabet='ab"\\\n\r\t# ', max_size=12))
+@settings(max_examples=200, deadline=None)
+def test_text_of_several_lines_stays_readable_and_whole(value):
+    triples = [ox.Triple(ox.NamedNode("http://example.org/a"), ox.NamedNode("http://example.org/p"), ox.Literal(value))]
+    out = format_triples(triples, PREFIXES)
+    assert [q.triple for q in ox.parse(input=out, format=ox.RdfFormat.TURTLE)] == triples
+    assert format_turtle(out) == out
+    assert out.count("\n") > value.count("\n")
+
+
+def test_a_comment_inside_a_query_stays_there():
+    text = "# head\n\n" + HEAD + '\n# about b\nex:b ex:p """SELECT\n# all\nex:c""" .\nex:c ex:p 1 .\n'
+    out = format_turtle(text)
+    assert out.count("# all") == 1
+    assert "# about b\nex:b" in out
+    assert format_turtle(out) == out
+
+
 def test_numbers_in_names_sort_as_numbers():
     out = format_turtle(HEAD + "ex:hui-10 ex:p 1 . ex:hui-9 ex:p 1 . ex:hui-9\\/x ex:p 1 .")
     assert [line for line in out.splitlines() if line.startswith("ex:")] == ["ex:hui-9", "ex:hui-9\\/x", "ex:hui-10"]
