@@ -202,7 +202,7 @@ def assemble(notes: list[dict[str, Any]], form: Form, grammar: Grammar, reading:
     inner = [note for note in notes[1:] if note]
     if inner:
         # fields filled by the top of a pattern stay there; notes are filled by their brackets
-        top["notes"] = tuple(_note(fields, grammar, form) for fields in inner)
+        top["notes"] = tuple(_note(fields, grammar, form, top.get("tone")) for fields in inner)
     elif form in ("simple", "complex"):
         _sound(top, grammar)
     if inner and "tone" in top:
@@ -231,16 +231,19 @@ def _with_free_text(text: str, table: dict[str, Any]) -> tuple[str, ...]:
     return (*words, free) if free else tuple(words)
 
 
-def _note(fields: dict[str, Any], grammar: Grammar, form: str) -> Note:
+def _note(fields: dict[str, Any], grammar: Grammar, form: str, tone: str | None) -> Note:
     if form in ("simple", "complex"):
-        _sound(fields, grammar)
+        _sound(fields, grammar, tone)
     return Note(**fields)
 
 
-def _sound(fields: dict[str, Any], grammar: Grammar) -> None:
-    """What sounds, as far as the written signs decide it: the tone sign, then the technique, then the left hand."""
+def _sound(fields: dict[str, Any], grammar: Grammar, above: str | None = None) -> None:
+    """What sounds, as far as the written signs decide it: the tone sign, then the technique, then the left hand.
+
+    A part without a tone sign of its own has that written ``above`` it.
+    """
     implied = grammar.sound_of
-    tone = fields.get("tone")
+    tone = fields.get("tone") or above
     sound = implied.get(tone) if tone else None
     if sound is None:
         for word in fields.get("techniques", ()):

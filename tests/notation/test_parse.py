@@ -60,6 +60,12 @@ SAME = [
 ]
 
 
+def test_the_tone_sign_of_the_head_holds_for_both_sides() -> None:
+    assert [note.sound for note in parse("散撮七一").notes] == ["open", "open"]
+    assert [note.sound for note in parse("泛撮大七七大七四").notes] == ["harmonic", "harmonic"]
+    assert [note.sound for note in parse("撮大七七散四").notes] == ["stopped", "open"]
+
+
 @pytest.mark.parametrize("spellings", SAME, ids=[group[0] for group in SAME])
 def test_spellings_give_the_same_structure(spellings: tuple[str, ...], grammar: Grammar) -> None:
     first = parse_json(spellings[0], grammar)

@@ -80,6 +80,11 @@ def test_two_strings_give_two_pitches(inventory: Inventory) -> None:
     ]
 
 
+def test_an_open_pinch_has_two_pitches(inventory: Inventory) -> None:
+    events = report(inventory, "散撮七一").to_json()["events"]
+    assert [(e["string"], e["sound"], e["note"]) for e in events] == [(7, "open", "D3"), (1, "open", "C2")]
+
+
 def test_runs_give_every_string(inventory: Inventory) -> None:
     assert [e["string"] for e in report(inventory, "散滚六一").to_json()["events"]] == [6, 5, 4, 3, 2, 1]
     assert [e["string"] for e in report(inventory, "散拂一五").to_json()["events"]] == [1, 2, 3, 4, 5]
