@@ -73,12 +73,13 @@ def dataset(
     """
     from guqin_kg.cli.notation import _grammar
     from guqin_kg.dataset import make_plan, run_plan
+    from guqin_kg.notation.listing import read_list
 
     texts = None
     if readings is not None:
         if not readings.is_file():
             raise NotFoundError(f"no file {readings}", hint="one reading a line")
-        texts = [line.strip() for line in readings.read_text("utf-8-sig").splitlines() if line.strip()]
+        texts = read_list(readings)
     grammar = _grammar(workspace)
     extra = own_turtle(workspace)
     plan = make_plan(

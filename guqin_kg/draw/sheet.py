@@ -18,6 +18,7 @@ from guqin_kg.draw.styles import available
 from guqin_kg.draw.svg import _path, shapes
 from guqin_kg.errors import UsageError
 from guqin_kg.model import Notation
+from guqin_kg.notation.listing import without_index
 
 SUFFIXES = (".pdf", ".svg", ".png")
 
@@ -54,8 +55,7 @@ def read_names(path: Path) -> list[list[str]]:
     """
     groups: list[list[str]] = [[]]
     for line in path.read_text("utf-8-sig").splitlines():
-        index, tab, rest = line.partition("\t")
-        words = (rest if tab and index.strip().isdecimal() else line).split("#")[0].split()
+        words = without_index(line).split("#")[0].split()
         if words:
             groups[-1] += words
         elif groups[-1] and not line.lstrip().startswith("#"):
