@@ -111,6 +111,22 @@ def test_a_missing_drawing_takes_its_mark_with_it(tmp_path: Path) -> None:
     assert all(forms.IMAGE not in m["content"] for s in load(tmp_path / "out" / "train.jsonl") for m in s["messages"])
 
 
+def test_minicpm_without_any_drawing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(GuqinKGError, match="opens one for every sample"):
+        export_records(both(), "minicpm-v", tmp_path / "out", tmp_path)
+
+
+def test_minicpm_draws_what_it_lacks(built: tuple[Any, Any], tmp_path: Path) -> None:
+    ws, _ = built
+    result = run_export(ws, "minicpm-v", preset="225x6", out=tmp_path)
+    place = tmp_path / "exports" / "minicpm-v-225x6"
+    samples = load(place / "train.json") + load(place / "val.json")
+    assert {s["image"] for s in samples} == {f"images/{p.name}" for p in (place / "images").glob("*.png")}
+    kept = sum(s["notations"] for s in result["splits"].values())
+    assert kept == result["images"] == 225 - result["dialogues_left_out"]
+    assert kept > 200
+
+
 @pytest.mark.parametrize(
     "talk", [[("assistant", "a"), ("user", "b")], [("user", "a")], [("user", "a"), ("assistant", "")]]
 )

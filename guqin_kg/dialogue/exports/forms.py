@@ -56,17 +56,17 @@ class Messages(_Strict):
 
 
 class MiniCPM(_Strict):
-    """One sample of MiniCPM-V's supervised fine-tuning file."""
+    """One sample of MiniCPM-V's supervised fine-tuning file; its loader opens a picture for every sample."""
 
     id: str
-    image: str | None = None
+    image: str
     conversations: list[Message] = Field(min_length=2)
 
     @model_validator(mode="after")
     def _check(self) -> MiniCPM:
         _alternate([m.role for m in self.conversations], "user", "assistant")
-        _marks([m.content for m in self.conversations], 1 if self.image else 0)
-        if self.image and IMAGE not in self.conversations[0].content:
+        _marks([m.content for m in self.conversations], 1)
+        if IMAGE not in self.conversations[0].content:
             raise ValueError("the image mark must stand in the first question")
         return self
 

@@ -1,10 +1,12 @@
-"""Write exports: every sample is checked against the form's schema, every file read back, before it is called done."""
+"""Write exports: every sample is checked against the form's schema, and its pictures are laid beside the files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,8 @@ PRESETS: Mapping[str, tuple[int, str]] = MappingProxyType(
 PUBLISHED_CHARACTERS = 1_250_000
 MINICPM_TOKENS = 2048
 SPLITS = ("train", "val")
+#: Forms whose trainer opens a picture for every sample.
+NEEDS_PICTURE = ("minicpm-v",)
 
 
 def read_records(folder: Path, which: str, lang: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -76,10 +80,9 @@ def _samples(fmt: str, record: dict[str, Any], images: list[str]) -> Iterator[di
         for number, piece in enumerate(pieces):
             sample: dict[str, Any] = {
                 "id": identity if len(pieces) == 1 else f"{identity}#{number + 1}",
+                "image": images[0],
                 "conversations": forms.with_mark(piece, images),
             }
-            if images:
-                sample["image"] = images[0]
             yield _checked(forms.MiniCPM, sample, identity)
     elif fmt == "llama-factory":
         talk = [
@@ -92,18 +95,24 @@ def _samples(fmt: str, record: dict[str, Any], images: list[str]) -> Iterator[di
 
 
 def export_records(
-    records: Iterable[tuple[str, dict[str, Any]]], fmt: str, target: Path, image_root: Path | None = None
+    records: Iterable[tuple[str, dict[str, Any]]],
+    fmt: str,
+    target: Path,
+    image_root: Path | None = None,
+    drawn: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Write ``records`` (split, record) in the form ``fmt`` into ``target``.
+    """Write ``records`` (split, record) in the form ``fmt`` into ``target``, with their pictures in the same folder.
 
     Args:
         image_root: where the records' image paths begin; images that are not there are left out of the samples.
+        drawn: images that are in ``target`` already.
 
     Returns:
         Files written, samples, notations, turns and characters by split.
 
     Raises:
         DataError: a sample does not fit the form; nothing of this export is left half-written.
+        NotFoundError: the form needs pictures and no record has one.
         MissingExtraError: parquet without pyarrow.
     """
     if fmt not in FORMATS:
@@ -111,10 +120,15 @@ def export_records(
     groups: dict[str, list[dict[str, Any]]] = {s: [] for s in SPLITS}
     counts = {s: {"samples": 0, "notations": 0, "turns": 0, "characters": 0} for s in SPLITS}
     seen: dict[str, set[str]] = {s: set() for s in SPLITS}
-    left_out = 0
+    pictures: set[str] = set()
+    left_out = bare = 0
     for split, record in records:
-        images = [i for i in record["images"] if image_root is not None and (image_root / i).exists()]
+        images = [i for i in record["images"] if i in drawn or (image_root is not None and (image_root / i).exists())]
         left_out += len(record["images"]) - len(images)
+        if not images and fmt in NEEDS_PICTURE:
+            bare += 1
+            continue
+        pictures.update(images)
         made = [_row(record, images, split)] if fmt == "parquet" else list(_samples(fmt, record, images))
         groups[split] += made
         seen[split].add(record["notation"])
@@ -123,14 +137,43 @@ def export_records(
         counts[split]["characters"] += characters(record)
     for split in SPLITS:
         counts[split]["notations"] = len(seen[split])
+    if bare and not pictures:
+        raise NotFoundError(
+            f"none of the {bare} dialogues has a picture; the trainer of {fmt} opens one for every sample",
+            hint="`guqin regenerate --drawings` makes them",
+        )
+    if image_root is not None:
+        _lay_pictures(pictures - set(drawn), image_root, target)
     files = _write(fmt, groups, target)
     return {
         "format": fmt,
         "files": [str(f) for f in files],
         "splits": counts,
         "characters": sum(c["characters"] for c in counts.values()),
+        "images": len(pictures),
         "images_left_out": left_out,
+        **({"dialogues_left_out": bare} if fmt in NEEDS_PICTURE else {}),
     }
+
+
+def _lay_pictures(pictures: Collection[str], source: Path, target: Path) -> None:
+    """Give ``target`` the pictures of ``source`` under the same relative paths: a hard link, else a copy.
+
+    Trainers look for a picture beside the file that names it; so the folder can be moved as it is, too.  Drawings are
+    replaced, never written into, so a link keeps the picture of the time of the export.
+    """
+    for name in sorted(pictures):
+        here, there = source / name, target / name
+        if there.exists() and there.samefile(here):
+            continue
+        there.parent.mkdir(parents=True, exist_ok=True)
+        temporary = there.with_name(f".{there.name}.{os.getpid()}.tmp")
+        temporary.unlink(missing_ok=True)
+        try:
+            temporary.hardlink_to(here)
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(here, temporary)
+        temporary.replace(there)
 
 
 def _row(record: dict[str, Any], images: list[str], split: str) -> dict[str, Any]:
@@ -173,7 +216,7 @@ def _parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise MissingExtraError("pyarrow", "export") from None
+        raise MissingExtraError("pyarrow", "data") from None
     text = pa.string()
     schema = pa.schema(
         [
@@ -189,6 +232,34 @@ def _parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
         raise DataError("the parquet file lost rows", code="export", file=path)
     temporary.replace(path)
     return path
+
+
+def draw_missing(
+    ws: Workspace,
+    records: list[tuple[str, dict[str, Any]]],
+    root: Path,
+    target: Path,
+    say: Callable[[str], None] | None = None,
+) -> set[str]:
+    """Draw into ``target`` what the output folder ``root`` has no drawing of, and name it in the records.
+
+    Returns:
+        The images drawn; a notation with a component of unknown form has none.
+    """
+    from guqin_kg.dialogue.drawings import update_drawings
+    from guqin_kg.dialogue.generate import image_path
+
+    bare = [r for _, r in records if not any((root / i).exists() for i in r["images"])]
+    if not bare:
+        return set()
+    update_drawings(ws, target, sorted({r["notation"]: r["reading"] for r in bare}.items()), say)
+    drawn = set()
+    for record in bare:
+        image = image_path(record["notation"])
+        if (target / image).exists():
+            drawn.add(image)
+            record["images"] = [image]
+    return drawn
 
 
 def preset_records(
@@ -254,7 +325,11 @@ def run_export(
     else:
         records = read_records(root / "dialogues", which, lang)
         place = target or root / "exports" / fmt
-    result = export_records(records, fmt, place, root)
+    drawn: set[str] = set()
+    if fmt in NEEDS_PICTURE:
+        records = held = list(records)
+        drawn = draw_missing(ws, held, root, place, say)
+    result = export_records(records, fmt, place, root, drawn)
     if preset is not None:
         result["preset"] = preset
         result["published_characters"] = PUBLISHED_CHARACTERS
