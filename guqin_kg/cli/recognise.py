@@ -89,6 +89,8 @@ def recognize(
     else:
         for row in rows:
             click.echo(_line(row))
+        for hint in dict.fromkeys(row["error"].get("hint") for row in rows if "error" in row):
+            talk(f"  hint: {hint}")
         unknown = rows[0]["model"].get("unknown") if rows and space is not None else None
         if unknown:
             talk(f"never shown to this model: {' '.join(unknown)}\n  {rows[0]['model']['hint']}")
@@ -99,7 +101,7 @@ def _line(row: dict[str, Any]) -> str:
     if "error" in row:
         return f"{row['image']}\t-\t{row['error']['message']}"
     if not row["jianzi"]:
-        return f"{row['image']}\t-\tnot a jianzi ({row['other_probability']:.2f})"
+        return f"{row['image']}\t-\t{row['message']} ({row['other_probability']:.2f})"
     found = "  ".join(f"{c['reading']} {c['probability']:.2f}" for c in row["candidates"])
     return f"{row['image']}\t{found}"
 
@@ -135,11 +137,15 @@ def adapters(merge: str | None, base: Path | None, out: Path | None, fmt: str, w
     root = space.root if space else None
     rows = [{"model": shelf.BASE, **row} for row in shelf.adapters(root)] + towers.adapters(workspace=root)
     if fmt == "json":
-        keys = ("name", "model", "folder", "base", "vocabulary", "graph", "crops", "readings", "credit", "measures")
+        keys: tuple[str, ...] = ("name", "model", "folder", "base", "vocabulary", "graph")
+        keys += ("crops", "readings", "credit", "measures", "damaged")
         echo_json([{key: row[key] for key in keys if key in row} for row in rows])
         return
     if not rows:
         talk("no adapters yet: guqin train recognizer --config adapt --data crops.jsonl --name NAME")
     for row in rows:
         size = f"{row.get('crops', '?')} crops, {row.get('readings', '?')} readings"
+        if "damaged" in row:
+            talk(f"{row['folder']}: {row['damaged']}\n  hint: train it again, or remove the folder")
+            continue
         click.echo(f"{row['name']}\t{row['model']}\t{size}\t{row.get('credit', '')}")

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ def _read(path: Path, key: str) -> Automaton | None:
         with np.load(path, allow_pickle=False) as data:
             if str(data["key"]) == key:
                 return Automaton(data["table"].astype(np.int32), data["accepting"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         pass
     return None
 

@@ -7,6 +7,7 @@ changing its proportions.
 
 from __future__ import annotations
 
+import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,10 @@ def load_grey(path: str | Path) -> np.ndarray:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     path = Path(path)
+    if path.is_dir():
+        raise DataError(
+            "this is a folder, not a picture", code="bad-image", file=path, hint=f"give its pictures: {path}/*.png"
+        )
     if not path.is_file():
         raise NotFoundError(f"no image file {path}", hint="give the path of a PNG, JPEG, TIFF or other picture")
     try:
@@ -72,20 +77,23 @@ def load_grey(path: str | Path) -> np.ndarray:
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 if image.width * image.height > MAX_PIXELS:
-                    raise LimitError(
-                        f"the picture is {image.width} x {image.height} pixels; at most {MAX_PIXELS // 10**6} million",
-                        code="image-too-large",
-                        file=path,
-                        hint="cut out the glyphs first: the recogniser reads one glyph a picture",
-                    )
+                    raise _too_large(f"{image.width} x {image.height} pixels", path)
                 image.load()
                 upright = ImageOps.exif_transpose(image)
                 return to_grey(upright if upright is not None else image)
     except (LimitError, DataError):
         raise
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        reason = reason.replace(str(path), path.name)
+    except Image.DecompressionBombError:  # Pillow's own limit, reached before ours can be looked at
+        raise _too_large("hundreds of millions of pixels", path) from None
+    except UnidentifiedImageError:
+        raise DataError(
+            "the file is empty" if not path.stat().st_size else "this is no picture of a known kind",
+            code="bad-image",
+            file=path,
+            hint="give a whole PNG, JPEG, TIFF or similar",
+        ) from None
+    except (OSError, SyntaxError, ValueError, EOFError, TypeError, struct.error) as error:
+        reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
             f"cannot read this picture: {reason}",
             code="bad-image",
@@ -94,8 +102,17 @@ def load_grey(path: str | Path) -> np.ndarray:
         ) from None
 
 
+def _too_large(size: str, path: Path) -> LimitError:
+    return LimitError(
+        f"the picture has {size}; at most {MAX_PIXELS // 10**6} million are read",
+        code="image-too-large",
+        file=path,
+        hint="cut out the glyphs first: the recogniser reads one glyph a picture",
+    )
+
+
 def to_grey(image: Image) -> np.ndarray:
-    """A Pillow picture of any mode as uint8 grey on white."""
+    """A Pillow picture of any mode as uint8 grey; what is transparent becomes white (black behind light ink)."""
     from PIL import Image
 
     if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
@@ -106,8 +123,11 @@ def to_grey(image: Image) -> np.ndarray:
         return np.clip(values / span * 255.0, 0, 255).astype(np.uint8)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         seen = image.convert("RGBA")
-        paper = Image.new("RGBA", seen.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(paper, seen)
+        pixels = np.asarray(seen)
+        ink = pixels[pixels[..., 3] > 127]
+        # light ink on nothing is meant for dark paper; on white it could not be seen
+        paper = 0 if len(ink) < pixels[..., 3].size and len(ink) and ink[:, :3].min() > 255 - _CONTRAST else 255
+        image = Image.alpha_composite(Image.new("RGBA", seen.size, (paper, paper, paper, 255)), seen)
     if image.mode == "CMYK":
         image = image.convert("RGB")
     return np.asarray(image.convert("L"), dtype=np.uint8)

@@ -176,4 +176,4 @@ def load(folder: Path) -> Prior:
     try:
         return Prior.from_json(json.loads(path.read_text("utf-8")))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"damaged sequence prior: {error}", file=path) from None
+        raise DataError(f"damaged sequence prior: {error}", file=path, hint="recognise without --sequence") from None

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from guqin_kg.errors import DataError, GuqinKGError, UsageError
+from guqin_kg.errors import DataError, GuqinKGError, decoded
 from guqin_kg.model import Notation
 from guqin_kg.notation.grammar import Grammar, default_grammar
 from guqin_kg.notation.iri import notation_iri
@@ -72,10 +72,8 @@ class Recogniser:
         self.model = model
         self.words = Words(grammar)
         self.vocabulary = model.vocabulary
-        self.network = Network(model.weights, model.config)
         self.beams = beams
-        self.height: int = model.config["height"]
-        self.width: int = model.config["width"]
+        self.network, self.height, self.width = _network(model)
         self.skipped: list[str] = []
         self._lexicon = list(dict.fromkeys(lexicon)) if lexicon is not None else None
 
@@ -117,7 +115,7 @@ class Recogniser:
             except GuqinKGError as error:
                 self.skipped.append(f"{reading}: {error.message}")
         if not sequences:
-            raise UsageError(
+            raise DataError(
                 "no reading of this lexicon can be recognised",
                 code="empty-lexicon",
                 hint="one reading a line; " + "; ".join(self.skipped[:3]),
@@ -261,8 +259,13 @@ class Recogniser:
             "jianzi": not rejected,
             "other_probability": round(other, 4),
             "candidates": [] if rejected else shown,
-            **({"message": "not a jianzi", "rejected": shown} if rejected else {}),
+            **({"message": self._nothing, "rejected": shown} if rejected else {}),
         }
+
+    @property
+    def _nothing(self) -> str:
+        """What a picture without an answer is; under a lexicon it may well be a jianzi, of another reading."""
+        return "not a jianzi" if self._lexicon is None else "none of the lexicon, or not a jianzi"
 
     def _json(self, row: Candidate, window: Fitted) -> dict[str, Any]:
         assert row.notation is not None
@@ -289,6 +292,30 @@ class Recogniser:
         }
 
 
+def _network(model: shelf.Model) -> tuple[Network, int, int]:
+    """The network with the height and width of its window, tried once on a blank one.
+
+    Raises:
+        DataError: weights, ``config.json`` and vocabulary do not belong together.
+    """
+    try:
+        network = Network(model.weights, model.config)
+        height, width = int(model.config["height"]), int(model.config["width"])
+        memory = network.encode(np.zeros((1, height, width), np.uint8))
+        logits = network.step(np.full((1, 1), BEGIN), network.start(1, 1), memory)[0]
+        if logits.shape[-1] != len(model.vocabulary):
+            raise ValueError(f"the weights know {logits.shape[-1]} words, the vocabulary has {len(model.vocabulary)}")
+    except (KeyError, ValueError, TypeError, IndexError, ArithmeticError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise DataError(
+            f"this is not a whole recogniser: {what}",
+            code="bad-model",
+            file=model.folder,
+            hint="config.json, model.safetensors and vocabulary.json must be of one run; copy the folder again",
+        ) from None
+    return network, height, width
+
+
 def _with_probability(row: Candidate, probability: float) -> Candidate:
     return Candidate(row.reading, row.notation, row.score, probability, row.token_scores, row.boxes, row.bases)
 
@@ -301,10 +328,12 @@ def lexicon_file(path: Path) -> list[str]:
     """
     import json
 
+    how = "a text file with one reading a line, or JSON lines with `reading`"
     try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the lexicon: {error}", file=path) from None
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read the lexicon: {error.strerror}", file=path, hint=how) from None
+    lines = decoded(data, DataError, file=path, hint=how).splitlines()
     out: list[str] = []
     for line in lines:
         text = line.strip()

@@ -22,7 +22,7 @@ import numpy as np
 from guqin_kg import resources
 from guqin_kg.errors import DataError, LimitError, MissingExtraError, NotFoundError, UsageError
 from guqin_kg.recognise.vocabulary import Vocabulary
-from guqin_kg.recognise.weights import file_hash, merge, read_safetensors
+from guqin_kg.recognise.weights import file_hash, merge, read_json, read_safetensors
 
 BASE = "recogniser"
 WEIGHTS = "model.safetensors"
@@ -53,16 +53,6 @@ class Model:
     adapter: dict[str, Any] | None = None
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path.name}: {error}", file=path, hint="is the model folder complete?") from None
-    if not isinstance(found, dict):
-        raise DataError(f"{path.name} holds no object", file=path)
-    return found
-
-
 def user_adapters() -> Path:
     """The folder of adapters of the per-user workspace (it need not exist)."""
     from guqin_kg.graph.workspace import per_user_root
@@ -80,13 +70,24 @@ def places(workspace: Path | None = None) -> list[Path]:
 
 
 def adapters(workspace: Path | None = None) -> list[dict[str, Any]]:
-    """What is on the shelf: ``adapter.json`` of each adapter with its ``folder``; nearer ones hide farther ones."""
+    """What is on the shelf: see :func:`rows_of`."""
+    return rows_of(places(workspace))
+
+
+def rows_of(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """``adapter.json`` of each adapter in these folders with its ``folder``; nearer ones hide farther ones.
+
+    One that is damaged does not hide the others: its row has its folder's name and, under ``damaged``, what is wrong.
+    """
     seen: dict[str, dict[str, Any]] = {}
-    for place in places(workspace):
-        for path in sorted(place.glob("*/adapter.json")):
-            row = _json(path)
+    for place in folders:
+        for path in sorted(place.glob("[!.]*/adapter.json")):
+            try:
+                row = read_json(path)
+            except DataError as error:
+                row = {"damaged": error.message}
             row.setdefault("name", path.parent.name)
-            seen.setdefault(row["name"], {**row, "folder": str(path.parent)})
+            seen.setdefault(str(row["name"]), {**row, "folder": str(path.parent)})
     return [seen[name] for name in sorted(seen)]
 
 
@@ -127,15 +128,15 @@ def load(base: Path | None = None, adapter: str | None = None, workspace: Path |
             f"no recogniser in {folder}",
             hint="train one: guqin train recognizer --config base --out DIR",
         )
-    config = _json(folder / "config.json")
+    config = read_json(folder / "config.json")
     vocabulary = Vocabulary.read(folder / "vocabulary.json")
-    graph = str(_json(folder / "vocabulary.json").get("graph", ""))
-    calibration = _json(folder / "calibration.json")
+    graph = str(read_json(folder / "vocabulary.json").get("graph", ""))
+    calibration = read_json(folder / "calibration.json")
     weights = read_safetensors(folder / WEIGHTS)
     if not adapter:
         return Model(BASE, folder, weights, config, vocabulary, calibration, graph)
     place = find_adapter(adapter, workspace)
-    about = _json(place / "adapter.json")
+    about = read_json(place / "adapter.json")
     for key, have, what in (
         ("vocabulary", vocabulary.hash, "another vocabulary"),
         ("base", file_hash(folder / WEIGHTS), "another base"),
@@ -150,7 +151,7 @@ def load(base: Path | None = None, adapter: str | None = None, workspace: Path |
                 found=have,
             )
     tensors = read_safetensors(place / "adapter_model.safetensors")
-    weights = merge(weights, tensors, _json(place / "adapter_config.json"))
+    weights = merge(weights, tensors, read_json(place / "adapter_config.json"))
     name = str(about.get("name", adapter))
     return Model(name, folder, weights, config, vocabulary, about.get("calibration") or calibration, graph, about)
 
@@ -169,6 +170,7 @@ def merged(out: Path, adapter: str, base: Path | None = None, workspace: Path | 
         MissingExtraError: the safetensors library is not installed.
     """
     try:
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
     except ImportError:
         raise MissingExtraError("safetensors", "train") from None
@@ -179,7 +181,7 @@ def merged(out: Path, adapter: str, base: Path | None = None, workspace: Path | 
     try:
         shutil.copytree(model.folder, part)
         save_file({k: np.ascontiguousarray(v.astype(np.float16)) for k, v in model.weights.items()}, part / WEIGHTS)
-        about = _json(part / "training.json") if (part / "training.json").is_file() else {}
+        about = read_json(part / "training.json") if (part / "training.json").is_file() else {}
         for name, content in (
             ("calibration.json", model.calibration),
             ("training.json", {**about, "merged_adapter": model.adapter}),
@@ -190,14 +192,12 @@ def merged(out: Path, adapter: str, base: Path | None = None, workspace: Path | 
         if out.is_dir():
             out.rmdir()
         part.rename(out)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(part, ignore_errors=True)
+        # copying a folder gathers the reasons of its files
+        rows = error.args[0] if isinstance(error, shutil.Error) else []
+        reason = str(rows[0][2]) if rows else getattr(error, "strerror", None) or str(error)
         raise LimitError(
-            f"cannot write {out}: {error.strerror}", hint="is there space, and may you write there?"
+            f"cannot write it: {reason}", file=out, code="no-space", hint="is there space, and may you write there?"
         ) from None
     return out
-
-
-def known_names(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Names on the shelf, sorted."""
-    return sorted(str(row["name"]) for row in rows)

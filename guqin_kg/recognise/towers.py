@@ -7,7 +7,6 @@ adapter for a book (LoRA) is added to the weights when they are read.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 from guqin_kg import resources
 from guqin_kg.errors import DataError, NotFoundError, UsageError
 from guqin_kg.recognise.network import Network
-from guqin_kg.recognise.weights import file_hash, merge, read_safetensors
+from guqin_kg.recognise.weights import file_hash, merge, read_json, read_safetensors
 
 Array = np.ndarray
 BASE = "contrastive"
@@ -68,7 +67,7 @@ class Towers:
             raise NotFoundError(
                 f"no contrastive model in {place}", hint="train one: guqin train contrastive --config ours --out DIR"
             )
-        config = _json(place / "config.json")
+        config = read_json(place / "config.json")
         if config.get("model_type") != KIND:
             raise DataError(
                 f"this folder holds no contrastive model of guqin-kg but {config.get('model_type')!r}",
@@ -82,7 +81,7 @@ class Towers:
         if adapter is None:
             return cls(weights, config, name, key)
         where = find_adapter(adapter, place, workspace)
-        about = _json(where / "adapter.json")
+        about = read_json(where / "adapter.json")
         trunk = trunk_hash(weights)
         if about.get("base") != trunk:
             raise UsageError(
@@ -94,7 +93,7 @@ class Towers:
                 found=trunk,
             )
         tensors = read_safetensors(where / "adapter_model.safetensors")
-        weights = merge(weights, tensors, _json(where / "adapter_config.json"))
+        weights = merge(weights, tensors, read_json(where / "adapter_config.json"))
         full = key + file_hash(where / "adapter_model.safetensors")
         return cls(weights, config, str(about.get("name", adapter)), full)
 
@@ -229,12 +228,10 @@ def adapter_places(model: Path, workspace: Path | None = None) -> list[Path]:
 
 def adapters(model: Path | None = None, workspace: Path | None = None) -> list[dict[str, Any]]:
     """``adapter.json`` of each adapter of contrastive models, with its ``folder``; nearer ones hide farther ones."""
-    seen: dict[str, dict[str, Any]] = {}
-    for place in adapter_places(model or resources.folder("models") / BASE, workspace):
-        for path in sorted(place.glob("*/adapter.json")):
-            row = _json(path)
-            seen.setdefault(str(row.get("name", path.parent.name)), {**row, "folder": str(path.parent)})
-    return [seen[name] for name in sorted(seen)]
+    from guqin_kg.recognise import shelf
+
+    found = shelf.rows_of(adapter_places(model or resources.folder("models") / BASE, workspace))
+    return [{"model": BASE, **row} for row in found]
 
 
 def find_adapter(name: str, model: Path, workspace: Path | None = None) -> Path:
@@ -253,11 +250,3 @@ def find_adapter(name: str, model: Path, workspace: Path | None = None) -> Path:
         f"no contrastive adapter {name!r}",
         hint=f"there are: {listed}; guqin train contrastive --config adapt --data CROPS --name {name}",
     )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path.name}: {error}", file=path, hint="is the folder complete?") from None
-    return found

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from guqin_kg.errors import DataError
 from guqin_kg.inventory import Inventory
+from guqin_kg.recognise.weights import read_json
 
 PAD, BEGIN, END, OTHER = range(4)
 """Padding, begin, end, and "this picture is no jianzi"."""
@@ -38,15 +39,18 @@ class Vocabulary:
         """From ``vocabulary.json``.
 
         Raises:
-            DataError: not such a file.
+            NotFoundError: no such file.
+            DataError: it is something else, or damaged.
         """
-        try:
-            ids = tuple(json.loads(path.read_text("utf-8"))["tokens"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"no vocabulary here: {error}", file=path) from None
-        if ids[: len(SPECIAL)] != SPECIAL:
-            raise DataError("this vocabulary does not begin with the special tokens", file=path)
-        return cls(ids)
+        ids = read_json(path).get("tokens")
+        if not isinstance(ids, list) or tuple(ids[: len(SPECIAL)]) != SPECIAL:
+            raise DataError(
+                "this vocabulary does not begin with the special tokens",
+                code="bad-model",
+                file=path,
+                hint="the folder is not complete: copy or train it again",
+            )
+        return cls(tuple(ids))
 
     def write(self, path: Path, graph: str) -> None:
         """To ``vocabulary.json``, with its hash and the content hash of the graph it was made from."""
@@ -81,7 +85,7 @@ class Vocabulary:
             raise DataError(
                 f"the model has never seen {', '.join(unknown)}",
                 code="unknown-component",
-                hint="teach it: guqin train recognizer --config extend --name NAME",
+                hint="teach it: guqin train recognizer --config extend --out DIR",
             )
         return [BEGIN, *(self.index[base] for base in bases), END]
 

@@ -1,4 +1,4 @@
-"""Reading safetensors without torch, and laying an adapter (LoRA) over the base weights."""
+"""Reading the files of model folders without torch, and laying an adapter (LoRA) over the base weights."""
 
 from __future__ import annotations
 
@@ -14,6 +14,27 @@ from guqin_kg.errors import DataError, NotFoundError
 
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "u1", "BOOL": "?"}
 _LIMIT = 1 << 30
+_WHOLE = "the folder is not complete: copy or train it again"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of a model folder.
+
+    Raises:
+        NotFoundError: no such file.
+        DataError: it cannot be read, or holds no object.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"there is no {path.name} in this folder", file=path.parent, hint=_WHOLE)
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read it: {error.strerror}", file=path, hint="may you read this file?") from None
+    except ValueError as error:
+        raise DataError(f"damaged: {error}", code="bad-model", file=path, hint=_WHOLE) from None
+    if not isinstance(found, dict):
+        raise DataError("damaged: it holds no object", code="bad-model", file=path, hint=_WHOLE)
+    return found
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
@@ -24,13 +45,15 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
         DataError: damaged or not safetensors.
     """
     if not path.is_file():
-        raise NotFoundError(f"no weights at {path.name}", file=path, hint="is the model folder complete?")
+        raise NotFoundError(f"there is no {path.name} in this folder", file=path.parent, hint=_WHOLE)
     data = path.read_bytes()
     try:
         length = int.from_bytes(data[:8], "little")
         if len(data) < 8 or length > min(len(data) - 8, _LIMIT):
             raise ValueError("its header is cut off")
         header = json.loads(data[8 : 8 + length])
+        if not isinstance(header, dict):
+            raise ValueError("its header names no tensors")
         body = memoryview(data)[8 + length :]
         out = {}
         for name, entry in header.items():
@@ -43,8 +66,8 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
             else:
                 values = np.frombuffer(raw, _TYPES[entry["dtype"]])
             out[name] = values.reshape(entry["shape"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"not a whole safetensors file: {error}", code="bad-weights", file=path) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"not a whole safetensors file: {error}", code="bad-weights", file=path, hint=_WHOLE) from None
     return out
 
 
@@ -67,7 +90,12 @@ def merge(
         DataError: the adapter names layers that the base has not, or of another shape.
     """
     out = dict(base)
-    scale = config["lora_alpha"] / (config["r"] ** 0.5 if config.get("use_rslora") else config["r"])
+    try:
+        scale = config["lora_alpha"] / (config["r"] ** 0.5 if config.get("use_rslora") else config["r"])
+    except (KeyError, TypeError, ZeroDivisionError):
+        raise DataError(
+            "adapter_config.json has no rank (r) and lora_alpha", code="bad-model", hint="an adapter of peft is taken"
+        ) from None
     for name, down in adapter.items():
         if ".lora_A." not in name:
             continue

@@ -107,3 +107,44 @@ def test_missing_and_huge(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "MAX_PIXELS", 100)
     with pytest.raises(LimitError):
         images.load_grey(path)
+
+
+def test_larger_than_pillow_itself_opens(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    path = tmp_path / "a.png"
+    picture().save(path)
+    with pytest.raises(LimitError) as caught:
+        images.load_grey(path)
+    assert caught.value.code == "image-too-large"
+
+
+def test_a_folder_is_no_picture(tmp_path):
+    with pytest.raises(DataError) as caught:
+        images.load_grey(tmp_path)
+    assert "folder" in caught.value.message
+    assert "*.png" in str(caught.value.hint)
+
+
+def test_an_empty_file_is_called_empty(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(DataError, match="the file is empty"):
+        images.load_grey(tmp_path / "a.png")
+
+
+def test_the_reason_of_the_system_is_given_plainly(tmp_path, monkeypatch):
+    def refused(*_):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "a.png"))
+
+    path = tmp_path / "a.png"
+    picture().save(path)
+    monkeypatch.setattr(Image, "open", refused)
+    with pytest.raises(DataError) as caught:
+        images.load_grey(path)
+    assert caught.value.message == "cannot read this picture: Permission denied"
+
+
+def test_light_ink_on_nothing(tmp_path, plain):
+    grey = picture()
+    alpha = grey.point(lambda v: 255 if v < 128 else 0)
+    image = Image.merge("LA", (Image.new("L", grey.size, 255), alpha))
+    assert abs(saved(tmp_path, image, "a.png").pixels.astype(int) - plain.pixels).mean() < 4

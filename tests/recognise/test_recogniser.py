@@ -11,7 +11,7 @@ from PIL import Image
 
 from guqin_kg.cli.recognise import adapters, recognize
 from guqin_kg.draw import draw_spec, sample_spec
-from guqin_kg.errors import GuqinKGError, NotFoundError, UsageError
+from guqin_kg.errors import DataError, GuqinKGError, NotFoundError, UsageError
 from guqin_kg.inventory import load_inventory
 from guqin_kg.notation.grammar import default_grammar, grammar_of
 from guqin_kg.notation.iri import notation_iri
@@ -105,8 +105,13 @@ def test_an_empty_lexicon(tmp_path):
     path.write_text("# nothing\n", "utf-8")
     with pytest.raises(GuqinKGError):
         lexicon_file(path)
-    with pytest.raises(UsageError):
+    with pytest.raises(DataError):
         _ = Recogniser.open(grammar=default_grammar(), lexicon=["不成字"]).automaton
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError) as caught:
+        lexicon_file(path)
+    assert caught.value.code == "not-utf8"
+    assert caught.value.hint
 
 
 def test_a_sequence_has_one_answer_a_picture(reader, pictures):
