@@ -16,6 +16,7 @@ from training.contrastive.data import Items
 from training.contrastive.model import SHAPE, Towers, TowersConfig
 from training.contrastive.run import inner, inputs_of
 from training.evaluate import retrieval
+from training.quiet import no_bars
 
 
 def embed(
@@ -57,6 +58,7 @@ def save(
     LoRA is added into towers trained here; of other people's bases only what was trained is written.
     """
     out.mkdir(parents=True, exist_ok=True)
+    no_bars()
     if isinstance(inner(model), Towers):
         merge = getattr(model, "merge_and_unload", None)
         whole: Any = merge() if merge else model

@@ -19,16 +19,16 @@ from typing import Any
 
 import numpy as np
 import torch
-import transformers
 from torch import Tensor, nn
 
 from guqin_kg import resources
 from guqin_kg.errors import DataError, LimitError, MissingExtraError, NotFoundError, UsageError
-from training import checkpoint
+from training import checkpoint, lora
 from training.contrastive.config import ContrastiveTraining
 from training.contrastive.data import Items
 from training.contrastive.loss import ContrastiveLoss, SyncedBatchNorm
 from training.contrastive.model import HubTowers, Towers, TowersConfig
+from training.quiet import no_bars
 from training.recogniser.augment import augment
 
 
@@ -63,7 +63,7 @@ def read(folder: Path) -> Towers:
     """
     if not (folder / "model.safetensors").is_file() or not is_ours(folder):
         raise NotFoundError(f"no contrastive model in {folder}", hint="guqin train contrastive --config ours --out DIR")
-    transformers.utils.logging.disable_progress_bar()
+    no_bars()
     return Towers.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
 
 
@@ -117,7 +117,7 @@ def part_of(model: nn.Module, part: str) -> nn.Module:
 def adapted(model: nn.Module, config: ContrastiveTraining) -> nn.Module:
     """The model wrapped with LoRA: only adapters are trained, and what was not pretrained."""
     try:
-        from peft import LoraConfig, get_peft_model
+        from peft import LoraConfig
     except ImportError:
         raise MissingExtraError("peft", "train") from None
     assert config.lora is not None
@@ -126,7 +126,6 @@ def adapted(model: nn.Module, config: ContrastiveTraining) -> nn.Module:
         lora_alpha=config.lora.alpha,
         lora_dropout=config.lora.dropout,
         target_modules=_targets(model, config.lora.target_modules),
-        base_model_name_or_path="guqin-kg/contrastive",
     )
     fresh: tuple[str, ...] = ("log_scale", "logit_scale")
     known = getattr(model, "pretrained_modalities", None)
@@ -134,7 +133,7 @@ def adapted(model: nn.Module, config: ContrastiveTraining) -> nn.Module:
         fresh += (".pool.", "towers.text.", "towers.audio.")
     elif known is not None:
         fresh += tuple(f"towers.{name}." for name in model.config.modalities if name not in known)  # type: ignore
-    wrapped = get_peft_model(model, settings)
+    wrapped = lora.wrapped(model, settings)
     for name, parameter in wrapped.named_parameters():
         if any(part in name for part in fresh) and ".base_layer." not in name:
             parameter.requires_grad_(True)

@@ -17,9 +17,11 @@ from torch import nn
 
 from guqin_kg import resources
 from guqin_kg.errors import DataError, MissingExtraError, NotFoundError
+from training import lora as lora_of
 from training.dialogue import shelf, tower
 from training.dialogue import tokenizer as characters
 from training.dialogue.config import BUNDLED, DialogueLora, Shape
+from training.quiet import no_bars
 
 ADAPTER = "adapter_config.json"
 
@@ -105,6 +107,7 @@ def load(base: str, *, trust_remote_code: bool = False) -> tuple[Any, Any]:
     """
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
+    no_bars()
     place = place_of(base)
     adapter = Path(place) / ADAPTER
     inner = place
@@ -117,10 +120,8 @@ def load(base: str, *, trust_remote_code: bool = False) -> tuple[Any, Any]:
             inner, use_safetensors=True, dtype=torch.float32, **common
         )
         if adapter.is_file():
-            from peft import PeftModel
-
             shelf.check(Path(place), inner, processor)
-            model = PeftModel.from_pretrained(model, place, is_trainable=True, local_files_only=True)
+            model = lora_of.loaded(model, place)
     except ImportError as error:
         what = "torchvision" if "torchvision" in str(error).lower() else str(error).strip().splitlines()[0]
         raise MissingExtraError(f"this model needs {what}, which", "train") from None
@@ -140,7 +141,7 @@ def adapt(model: Any, lora: DialogueLora, base: str, seed: int) -> Any:
         DataError: no layer has a name that the configuration's pattern fits.
     """
     try:
-        from peft import LoraConfig, get_peft_model
+        from peft import LoraConfig
     except ImportError:
         raise MissingExtraError("peft", "train") from None
     settings = LoraConfig(
@@ -148,7 +149,7 @@ def adapt(model: Any, lora: DialogueLora, base: str, seed: int) -> Any:
     )
     torch.manual_seed(seed)
     try:
-        adapted = get_peft_model(model, settings)
+        adapted = lora_of.wrapped(model, settings)
     except ValueError as error:
         raise DataError(
             f"the adapter fits no layer of this model: {str(error).splitlines()[0]}",
@@ -181,9 +182,12 @@ def save(model: Any, processor: Any, out: Path, state: Any = None) -> None:
         state: the weights, where those of ``model`` are divided among processes.
     """
     out.mkdir(parents=True, exist_ok=True)
+    no_bars()
     if state is not None:
         model.save_pretrained(out, state_dict=state)
-    elif isinstance(vision_tower(model), tower.GlyphTower) and not hasattr(model, "peft_config"):
+    elif hasattr(model, "peft_config"):
+        lora_of.save(model, out, model.peft_config["default"].base_model_name_or_path)
+    elif isinstance(vision_tower(model), tower.GlyphTower):
         copy.deepcopy(model).half().save_pretrained(out)
     else:
         model.save_pretrained(out)

@@ -17,6 +17,7 @@ from torch import nn
 from guqin_kg.errors import NotFoundError
 from guqin_kg.recognise.vocabulary import Vocabulary
 from training.config import Architecture
+from training.quiet import no_bars
 from training.recogniser.model import Recogniser, RecogniserConfig
 
 
@@ -37,7 +38,7 @@ def read(folder: Path) -> tuple[Recogniser, Vocabulary]:
         raise NotFoundError(
             f"no recogniser in {folder}", hint="a model folder has config.json, model.safetensors, vocabulary.json"
         )
-    _quiet()
+    no_bars()
     model = Recogniser.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     return _laid_out(model), Vocabulary.read(folder / "vocabulary.json")
 
@@ -72,7 +73,7 @@ def write(
 ) -> None:
     """Write a model folder; weights in half precision (the runtime computes in single)."""
     folder.mkdir(parents=True, exist_ok=True)
-    _quiet()
+    no_bars()
     half = Recogniser(cast(RecogniserConfig, model.config))
     half.load_state_dict(model.state_dict())
     half.half().save_pretrained(folder, safe_serialization=True)
@@ -86,10 +87,3 @@ def _laid_out(model: Recogniser) -> Recogniser:
     """The same model, its convolutions in the memory order that is quickest on a CPU."""
     nn.Module.to(model, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
-
-
-def _quiet() -> None:
-    """No progress bars for a file of five megabytes."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()

@@ -1,0 +1,55 @@
+"""Laying LoRA over a model and writing it, without what peft does besides: look-ups on the network and warnings."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+FILES = ("adapter_config.json", "adapter_model.safetensors")
+
+
+def wrapped(model: nn.Module, settings: Any) -> Any:
+    """``model`` with the adapters of ``settings`` (a peft ``LoraConfig``); only they are trained."""
+    from peft import get_peft_model
+
+    with _hushed():
+        return get_peft_model(model, settings)  # type: ignore[arg-type]
+
+
+def loaded(model: nn.Module, folder: str) -> Any:
+    """``model`` with the adapter in ``folder``, which can be trained on."""
+    from peft import PeftModel
+
+    with _hushed():
+        return PeftModel.from_pretrained(model, folder, is_trainable=True, local_files_only=True)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """peft asks transformers by a name that is being replaced; nothing a user could do about it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        yield
+
+
+def save(adapted: Any, out: Path, base: str) -> None:
+    """Write peft's two files to the folder ``out``, each whole; the card is for the recipe to write.
+
+    Args:
+        adapted: the wrapped model.
+        out: the folder.
+        base: what the adapter says it lies over. Not looked up: left to itself, peft asks the hub whether the
+            vocabulary of a model of this name has changed.
+    """
+    adapted.peft_config["default"].base_model_name_or_path = base
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".adapter-") as part:
+        adapted.save_pretrained(part, safe_serialization=True, save_embedding_layers=False)
+        for name in FILES:
+            (Path(part) / name).replace(out / name)
