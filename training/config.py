@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from guqin_kg.errors import NotFoundError, UsageError
+from guqin_kg.errors import NotFoundError, UsageError, decoded
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -123,17 +123,20 @@ def read_config(name: str | Path, model: type[_Config], folder: Path, overrides:
             f"no training configuration {str(name)!r}",
             hint=f"did you mean {near[0]!r}?" if near else f"bundled: {', '.join(bundled)}; or give a .yaml file",
         )
+    how = "a configuration is UTF-8 text, a list of `key: value` lines"
+    text = decoded(path.read_bytes(), UsageError, file=path.name, hint=how)
     try:
-        raw = yaml.safe_load(path.read_text("utf-8")) or {}
+        raw = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise UsageError(
             f"not well-formed YAML: {getattr(error, 'problem', error)}",
             file=path.name,
             line=mark.line + 1 if mark else None,
+            hint=how,
         ) from None
     if not isinstance(raw, dict):
-        raise UsageError("a configuration is a list of `key: value` lines", file=path.name)
+        raise UsageError("this is no configuration", file=path.name, hint=how)
     raw.update({k: v for k, v in overrides.items() if v is not None})
     try:
         return model.model_validate(raw)

@@ -14,6 +14,7 @@ from guqin_kg.cli.train_dialogue import evaluate_dialogue, train_dialogue
 from guqin_kg.cli.training import (
     FILE,
     FOLDER,
+    book,
     book_options,
     drawn_cache,
     finish,
@@ -24,7 +25,6 @@ from guqin_kg.cli.training import (
     show_configs,
     typed,
 )
-from guqin_kg.errors import UsageError
 
 
 @click.group()
@@ -83,11 +83,9 @@ def train_recognizer(
     bundled = resources.folder("models") / shelf.BASE
     about: dict[str, Any]
     if config.recipe == "adapt":
+        data, name = book(data, name)
         from training.recipes import adapt
 
-        if data is None or name is None:
-            raise UsageError("adapting needs --data and --name", hint="--data crops.jsonl --name my-book")
-        adapt.check_name(name)
         folder = out or (space.root / "adapters" if space else shelf.user_adapters()) / name
         about = adapt.run(
             config, base or bundled, data, name, folder,
@@ -95,9 +93,9 @@ def train_recognizer(
         )  # fmt: skip
         done = f"adapter {name}: {about['crops']} crops, {about['readings']} readings, {about['minutes']} minutes"
     else:
+        folder = given(out)
         from training.recipes import base as base_recipe
 
-        folder = given(out)
         start = base or (bundled if config_name == "extend" else None)
         about = base_recipe.run(config, folder, base=start, extra=own_turtle(space), quiet=quiet, command=typed())
         done = f"{about['steps']} steps in {about['minutes']} minutes, drawn validation {about['drawn_validation']}"

@@ -11,6 +11,7 @@ from guqin_kg.cli.common import echo_json, format_option, workspace_option
 from guqin_kg.cli.training import (
     FILE,
     FOLDER,
+    book,
     book_options,
     drawn_cache,
     finish,
@@ -109,12 +110,10 @@ def _adapt(
     from guqin_kg.errors import UsageError
     from guqin_kg.recognise import shelf, towers
     from guqin_kg.recognise.words import Words
-    from training.recipes import contrastive_adapt as recipe
-    from training.recipes.adapt import check_name
 
-    if data is None or name is None:
-        raise UsageError("adapting needs --data and --name", hint="--data crops.jsonl --name my-book")
-    check_name(name)
+    data, name = book(data, name)
+    from training.recipes import contrastive_adapt as recipe
+
     space = workspace_or_none(workspace)
     crops = recipe.crops_of(data, Words(grammar_for(space)))
     if not quiet:

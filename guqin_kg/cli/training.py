@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from guqin_kg.cli.common import echo_json, format_option, talk, workspace_option
-from guqin_kg.errors import MissingExtraError, UsageError
+from guqin_kg.errors import MissingExtraError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -60,6 +60,22 @@ def book_options() -> Callable[[Command], Command]:
             click.option("--credit", default="", help="adapt: source and licence of the crops, for the card."),
         ]
     )
+
+
+def book(data: Path | None, name: str | None) -> tuple[Path, str]:
+    """Crops and name of an adaptation, looked at before anything is loaded.
+
+    Raises:
+        UsageError: one is not given, or the name cannot be a folder.
+        NotFoundError: no such file.
+    """
+    if data is None or name is None:
+        raise UsageError("adapting needs --data and --name", hint="--data crops.jsonl --name my-book")
+    if not name or name.startswith(".") or any(c in name for c in '/\\:*?"<>|\n\0'):
+        raise UsageError(f"{name!r} cannot name an adapter", hint="letters, digits and dashes")
+    if not data.is_file():
+        raise NotFoundError(f"no crops file {data}", hint='JSON lines: {"file": "a.png", "reading": "…"}')
+    return data, name
 
 
 def hub_options(base_help: str) -> Callable[[Command], Command]:

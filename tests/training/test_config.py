@@ -41,3 +41,13 @@ def test_broken_yaml(tmp_path):
     path.write_text("recipe: [base\n", "utf-8")
     with pytest.raises(UsageError):
         config.load(path)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"a: [", b"- 1\n"])
+def test_no_configuration_at_all(tmp_path, content):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        config.load(path)
+    assert caught.value.file == "mine.yaml"
+    assert caught.value.hint

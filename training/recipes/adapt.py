@@ -17,12 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from guqin_kg.errors import NotFoundError, UsageError
+from guqin_kg.errors import NotFoundError
 from guqin_kg.inventory import load_inventory
 from guqin_kg.notation.grammar import grammar_of
 from guqin_kg.recognise.vocabulary import Vocabulary
-from guqin_kg.recognise.weights import file_hash
+from guqin_kg.recognise.weights import file_hash, read_json
 from guqin_kg.recognise.words import Words
+from training import lora as lora_of
+from training import output
 from training.config import Lora, RecogniserTraining
 from training.recogniser import bundle, loop
 from training.recogniser.crops import Crops, read_crops, to_shard
@@ -63,33 +65,32 @@ def run(
     """
     inventory = load_inventory(extra)
     words = Words(grammar_of(inventory))
-    model, vocabulary = bundle.read(base)
-    crops = read_crops(data, words, vocabulary)
-    if not quiet and crops.skipped:
-        _say(f"{len(crops.skipped)} rows left out: " + "; ".join(crops.skipped[:5]))
-    out.mkdir(parents=True, exist_ok=True)
-    real = to_shard(crops, vocabulary, model.config.height, model.config.width, model.config.max_tokens)
-    drawn = drawn_images(config, model, vocabulary, cache, extra, quiet=quiet)
-    started = time.time()
-    with tempfile.TemporaryDirectory(prefix="guqin-adapt-") as work:
-        adapted, finished = fit_adapter(model, config, real, drawn, Path(work), quiet=quiet)
-    held = json.loads((base / "calibration.json").read_text("utf-8"))
-    about = {
-        "name": name,
-        "base": file_hash(base / "model.safetensors"),
-        "vocabulary": vocabulary.hash,
-        "graph": inventory.content_hash,
-        "crops": len(crops.rows),
-        "readings": len({row.reading for row in crops.rows}),
-        "left_out": len(crops.skipped),
-        "credit": credit,
-        "command": command,
-        "config": config.model_dump(mode="json"),
-        "steps": finished.step,
-        "minutes": round((time.time() - started) / 60, 1),
-        "calibration": calibration or held,
-    }
-    save(adapted, out, about)
+    with output.only_run(out, beside=True):
+        model, vocabulary = bundle.read(base)
+        crops = read_crops(data, words, vocabulary)
+        real = to_shard(crops, vocabulary, model.config.height, model.config.width, model.config.max_tokens)
+        if not quiet and crops.skipped:
+            _say(crops.left_out())
+        drawn = drawn_images(config, model, vocabulary, cache, extra, quiet=quiet)
+        started = time.time()
+        with tempfile.TemporaryDirectory(prefix="guqin-adapt-") as work:
+            adapted, finished = fit_adapter(model, config, real, drawn, Path(work), quiet=quiet)
+        about = {
+            "name": name,
+            "base": file_hash(base / "model.safetensors"),
+            "vocabulary": vocabulary.hash,
+            "graph": inventory.content_hash,
+            "crops": len(crops.rows),
+            "readings": len({row.reading for row in crops.rows}),
+            "left_out": len(crops.skipped),
+            "credit": credit,
+            "command": command,
+            "config": config.model_dump(mode="json"),
+            "steps": finished.step,
+            "minutes": round((time.time() - started) / 60, 1),
+            "calibration": calibration or read_json(base / "calibration.json"),
+        }
+        save(adapted, out, about)
     return about
 
 
@@ -142,7 +143,7 @@ def fit_adapter(
     quiet: bool = False,
 ) -> tuple[Any, loop.Run]:
     """Wrap ``model`` with LoRA and train it on real and drawn images; returns the peft model, averaged weights in."""
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig
 
     lora = config.lora or Lora()
     torch.manual_seed(config.seed)
@@ -151,9 +152,8 @@ def fit_adapter(
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=lora.target_modules,
-        base_model_name_or_path="guqin-kg/recogniser",
     )
-    adapted = get_peft_model(model, settings)
+    adapted = lora_of.wrapped(model, settings)
     count = round(config.batch * config.drawn_share) if drawn is not None else 0
 
     def batches(step: int) -> tuple[Shard, Tensor | None]:
@@ -188,14 +188,14 @@ def _order(seed: int, epoch: int, size: int) -> np.ndarray:
 
 
 def save(adapted: Any, out: Path, about: dict[str, Any]) -> None:
-    """Write the adapter: peft's files in half precision, ``adapter.json`` and the card."""
+    """Write the adapter, all or nothing: peft's files in half precision, ``adapter.json`` and the card."""
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.half()
-    adapted.peft_config["default"].base_model_name_or_path = "guqin-kg/recogniser"
-    adapted.save_pretrained(out, safe_serialization=True)
-    (out / "adapter.json").write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", "utf-8")
-    (out / "README.md").write_text(_card(about), "utf-8")
+    with output.replaced(out) as part:
+        lora_of.save(adapted, part, "guqin-kg/recogniser")
+        (part / "adapter.json").write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        (part / "README.md").write_text(_card(about), "utf-8")
 
 
 def _card(about: dict[str, Any]) -> str:
@@ -216,17 +216,6 @@ def _card(about: dict[str, Any]) -> str:
         lines += ["", "Measured on pages left out of a training run of the same configuration:", ""]
         lines += [f"- {key}: {value}" for key, value in about["measures"].items()]
     return "\n".join(lines) + "\n"
-
-
-def check_name(name: str) -> str:
-    """A name that can be a folder.
-
-    Raises:
-        UsageError: it cannot.
-    """
-    if not name or name.startswith(".") or any(c in name for c in '/\\:*?"<>|\n\0'):
-        raise UsageError(f"{name!r} cannot name an adapter", hint="letters, digits and dashes")
-    return name
 
 
 def only(crops: Crops, pages: set[Any]) -> Crops:

@@ -22,7 +22,7 @@ from guqin_kg.recognise import automata
 from guqin_kg.recognise.vocabulary import Vocabulary
 from guqin_kg.recognise.weights import file_hash
 from guqin_kg.recognise.words import Words
-from training import precision
+from training import output, precision
 from training.config import RecogniserTraining
 from training.recogniser import bundle, loop
 from training.recogniser.shards import Blocks, Producer, Shard
@@ -60,6 +60,19 @@ def run(
     Returns:
         The contents of ``training.json``.
     """
+    with output.only_run(out):
+        return _run(config, out, base, cache, extra, quiet, command)
+
+
+def _run(
+    config: RecogniserTraining,
+    out: Path,
+    base: Path | None,
+    cache: Path | None,
+    extra: tuple[Path, ...],
+    quiet: bool,
+    command: str,
+) -> dict[str, Any]:
     from training.recogniser.drawing import Recipe
 
     inventory = load_inventory(extra)
@@ -117,8 +130,9 @@ def run(
         "finished": time.strftime("%Y-%m-%d", time.gmtime(started + finished.elapsed)),
         "drawn_validation": teacher_forced(validation)(model, finished.step),
     }
-    bundle.write(out, model, vocabulary, inventory.content_hash, calibration, about)
-    automata.save(out / automata.NAME, words.automaton(vocabulary), automata.grammar_hash(words, vocabulary))
+    with output.writing(out, "write the model"):
+        bundle.write(out, model, vocabulary, inventory.content_hash, calibration, about)
+        automata.save(out / automata.NAME, words.automaton(vocabulary), automata.grammar_hash(words, vocabulary))
     return about
 
 

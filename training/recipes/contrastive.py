@@ -40,6 +40,22 @@ def contrastive(
     Returns:
         The figures, also written to ``out/training.json``.
     """
+    from training import output
+
+    with output.only_run(out):
+        return _run(config, out, names, cache, quiet, trust_remote_code, command)
+
+
+def _run(
+    config: ContrastiveTraining,
+    out: Path,
+    names: Path | None,
+    cache: Path | None,
+    quiet: bool,
+    trust_remote_code: bool,
+    command: str,
+) -> dict[str, Any]:
+    from training import output
     from training.contrastive import data, report, run
 
     rank, processes = run.world()
@@ -60,7 +76,8 @@ def contrastive(
         figures |= report.figures(model, items, config)
         if config.published:
             figures["published"] = config.published.model_dump()
-        report.save(model, out, config, figures, about_of(config, command))
+        with output.writing(out, "write the model"):
+            report.save(model, out, config, figures, about_of(config, command))
     return figures
 
 

@@ -26,6 +26,7 @@ from guqin_kg.recognise.towers import trunk_hash
 from guqin_kg.recognise.vocabulary import Vocabulary
 from guqin_kg.recognise.weights import read_safetensors
 from guqin_kg.recognise.words import Words
+from training import lora, output
 from training.contrastive import data as items_of
 from training.contrastive import run
 from training.contrastive.config import ContrastiveTraining
@@ -82,27 +83,28 @@ def adapt(
         )
     inventory = load_inventory(extra)
     words = Words(grammar_of(inventory))
-    batches = _Batches(config, run.read(base), crops, words, cache, quiet)
-    model = run.build(config, batches.items)
-    with tempfile.TemporaryDirectory(prefix="guqin-contrastive-") as work:
-        log = run.train(model, batches.items, config, Path(work), quiet=quiet, batches=batches)
-    about = {
-        "name": name,
-        "model": "contrastive",
-        "base": trunk_hash(read_safetensors(base / "model.safetensors")),
-        "graph": inventory.content_hash,
-        "crops": len(crops.rows),
-        "readings": len({row.reading for row in crops.rows}),
-        "left_out": len(crops.skipped),
-        "credit": credit,
-        "command": command,
-        "config": config.model_dump(mode="json"),
-        "steps": log[-1]["step"],
-        "loss": log[-1]["loss"],
-        "minutes": round((time.time() - started) / 60, 1),
-        "measures": measures or {},
-    }
-    _save(model, out, about)
+    with output.only_run(out, beside=True):
+        batches = _Batches(config, run.read(base), crops, words, cache, quiet)
+        model = run.build(config, batches.items)
+        with tempfile.TemporaryDirectory(prefix="guqin-contrastive-") as work:
+            log = run.train(model, batches.items, config, Path(work), quiet=quiet, batches=batches)
+        about = {
+            "name": name,
+            "model": "contrastive",
+            "base": trunk_hash(read_safetensors(base / "model.safetensors")),
+            "graph": inventory.content_hash,
+            "crops": len(crops.rows),
+            "readings": len({row.reading for row in crops.rows}),
+            "left_out": len(crops.skipped),
+            "credit": credit,
+            "command": command,
+            "config": config.model_dump(mode="json"),
+            "steps": log[-1]["step"],
+            "loss": log[-1]["loss"],
+            "minutes": round((time.time() - started) / 60, 1),
+            "measures": measures or {},
+        }
+        _save(model, out, about)
     return about
 
 
@@ -184,14 +186,10 @@ def one_word_off(words: Words, sequences: Sequence[tuple[str, ...]], rng: np.ran
 
 
 def _save(model: Any, out: Path, about: dict[str, Any]) -> None:
-    """peft's files in half precision, ``adapter.json`` and the card."""
-    out.mkdir(parents=True, exist_ok=True)
+    """peft's files in half precision, ``adapter.json`` and the card, all or nothing."""
     for name, parameter in model.named_parameters():
         if "lora_" in name:
             parameter.data = parameter.data.half()
-    model.peft_config["default"].base_model_name_or_path = "guqin-kg/contrastive"  # no folder of this machine
-    model.save_pretrained(out, safe_serialization=True)
-    (out / "adapter.json").write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", "utf-8")
     lines = [
         f"# Contrastive adapter {about['name']}",
         "",
@@ -206,10 +204,13 @@ def _save(model: Any, out: Path, about: dict[str, Any]) -> None:
     if about["measures"]:
         lines += ["", "Measured with a twin of the same configuration on pages it has not seen:", ""]
         lines += [f"- {key}: {value}" for key, value in about["measures"].items()]
-    (out / "README.md").write_text("\n".join(lines) + "\n", "utf-8")
+    with output.replaced(out) as part:
+        lora.save(model, part, "guqin-kg/contrastive")  # no folder of this machine
+        (part / "adapter.json").write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        (part / "README.md").write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def say_skipped(crops: Crops) -> None:
     """Name the rows that were left out, on standard error."""
     if crops.skipped:
-        sys.stderr.write(f"{len(crops.skipped)} rows left out: " + "; ".join(crops.skipped[:5]) + "\n")
+        sys.stderr.write(crops.left_out() + "\n")

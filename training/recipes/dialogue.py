@@ -51,6 +51,16 @@ def dialogue(
         The figures, also written to ``out/training.json``.
     """
     _offline(config.base)
+    from training import output
+
+    with output.only_run(out):
+        return _run(config, out, session, data, cache, quiet, trust_remote_code, merge, command)
+
+
+def _run(
+    config: DialogueTraining, out: Path, session: GraphSession, data: Path | None, cache: Path | None, quiet: bool,
+    trust_remote_code: bool, merge: bool, command: str,
+) -> dict[str, Any]:  # fmt: skip
     import torch
 
     from training import processes
@@ -206,10 +216,10 @@ def _save(
     model: Any, processor: Any, out: Path, config: DialogueTraining, figures: dict[str, Any], graph: str, command: str,
     merge: bool, weights: bool = True, state: Any = None,
 ) -> None:  # fmt: skip
-    from guqin_kg.errors import LimitError
+    from training import output
     from training.dialogue import card, shelf, vlm
 
-    try:
+    with output.writing(out, "write the model"):
         if weights:
             vlm.save(vlm.merged(model) if merge else model, processor, out, state)
             if config.lora is not None and config.base and not merge:
@@ -217,11 +227,6 @@ def _save(
         about = {"config": config.model_dump(mode="json"), "graph": graph, "command": command, "figures": figures}
         (out / "training.json").write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", "utf-8")
         (out / "README.md").write_text(card.write(about), "utf-8")
-    except OSError as error:
-        raise LimitError(
-            f"cannot write the model: {error.strerror or error}", code="no-space", file=out,
-            hint="free some space and give the same command again; the last checkpoint is kept",
-        ) from None  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

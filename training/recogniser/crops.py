@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from guqin_kg.errors import DataError, GuqinKGError, NotFoundError
+from guqin_kg.errors import DataError, GuqinKGError, NotFoundError, decoded
 from guqin_kg.recognise.images import fit, load_grey
 from guqin_kg.recognise.vocabulary import Vocabulary
 from guqin_kg.recognise.words import Words
@@ -33,9 +33,14 @@ class Crops:
     rows: list[Crop]
     skipped: list[str] = field(default_factory=list)
 
+    def left_out(self) -> str:
+        """How many rows were left out, and why the first of them."""
+        more = " …" if len(self.skipped) > 5 else ""
+        return f"{len(self.skipped)} rows left out: " + "; ".join(self.skipped[:5]) + more
+
     def where(self, keep: Any) -> Crops:
         """The rows for which ``keep(row)`` is true."""
-        return Crops([row for row in self.rows if keep(row)])
+        return Crops([row for row in self.rows if keep(row)], list(self.skipped))
 
 
 def read_crops(path: Path, words: Words, vocabulary: Vocabulary) -> Crops:
@@ -48,10 +53,8 @@ def read_crops(path: Path, words: Words, vocabulary: Vocabulary) -> Crops:
     if not path.is_file():
         raise NotFoundError(f"no crops file {path}", hint='JSON lines: {"file": "a.png", "reading": "…"}')
     crops = Crops([])
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"not UTF-8: {error.reason}", file=path) from None
+    how = 'each line: {"file": "a.png", "reading": "…"} with a reading `guqin parse` accepts'
+    lines = decoded(path.read_bytes(), DataError, file=path, hint=how).splitlines()
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -76,30 +79,52 @@ def read_crops(path: Path, words: Words, vocabulary: Vocabulary) -> Crops:
         crops.rows.append(Crop(path.parent / name, found.reading if found else reading, bases, row.get("page")))
     if not crops.rows:
         raise DataError(
-            f"no usable crop in {len(lines)} lines; " + "; ".join(crops.skipped[:5]),
+            "; ".join([f"no usable crop in {len(lines)} lines", *crops.skipped[:5]]),
             code="no-crops",
             file=path,
-            hint='each line: {"file": "a.png", "reading": "…"} with a reading `guqin parse` accepts',
+            hint=how,
         )
     return crops
 
 
-def to_shard(crops: Crops, vocabulary: Vocabulary, height: int, width: int, length: int) -> Shard:
-    """Windows and tokens of the crops; boxes unknown (NaN). Pictures that cannot be read move to ``skipped``."""
-    packed, kept = [], []
+def windows_of(crops: Crops, height: int, width: int) -> np.ndarray:
+    """The pictures of the crops as windows ``(n, height, width)``; rows that cannot be read move to ``skipped``.
+
+    Raises:
+        DataError: none is left.
+    """
+    found, kept = [], []
     for row in crops.rows:
         try:
-            window = fit(load_grey(row.file), height, width).pixels
+            found.append(fit(load_grey(row.file), height, width).pixels)
         except GuqinKGError as error:
             crops.skipped.append(f"{row.file.name}: {error.message}")
             continue
-        tokens = vocabulary.encode(row.bases)
-        if len(tokens) > length:
-            crops.skipped.append(f"{row.file.name}: {row.reading} is longer than the model reads")
-            continue
-        packed.append((window, tokens, np.full((len(tokens), 4), np.nan, np.float32)))
         kept.append(row)
     crops.rows[:] = kept
-    if not packed:
-        raise DataError("none of the pictures can be read; " + "; ".join(crops.skipped[:5]), code="no-crops")
-    return pack(packed, length)
+    if not found:
+        raise DataError(
+            "; ".join(["none of the pictures can be read", *crops.skipped[:5]]),
+            code="no-crops",
+            hint="`guqin recognize FILE …` says what is wrong with each",
+        )
+    return np.stack(found)
+
+
+def to_shard(crops: Crops, vocabulary: Vocabulary, height: int, width: int, length: int) -> Shard:
+    """Windows and tokens of the crops; boxes unknown (NaN). What cannot be read or is too long moves to ``skipped``.
+
+    Raises:
+        DataError: none is left.
+    """
+    short = []
+    for row in crops.rows:
+        if len(row.bases) + 2 > length:  # begin and end stand around them
+            crops.skipped.append(f"{row.file.name}: {row.reading} is longer than the model reads")
+        else:
+            short.append(row)
+    crops.rows[:] = short
+    windows = windows_of(crops, height, width)
+    rows = [vocabulary.encode(row.bases) for row in crops.rows]
+    unknown = [np.full((len(tokens), 4), np.nan, np.float32) for tokens in rows]
+    return pack(list(zip(windows, rows, unknown, strict=True)), length)
