@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from guqin_kg.recognise.images import fit, load_grey
+from guqin_kg.errors import UsageError
 from guqin_kg.recognise.recogniser import Candidate, Recogniser
 from training.evaluate import plot
-from training.recogniser.crops import Crops, read_crops
+from training.recogniser.crops import Crops, read_crops, windows_of
 
 BINS = 10
 
@@ -116,12 +116,19 @@ def on_file(
         pages: only these pages (as text).
         closed: restrict answers to the readings of these rows.
         sequence: rerank with the sequence prior, page by page.
+
+    Raises:
+        UsageError: no crop of these pages.
+        DataError: no usable row.
     """
     crops = read_crops(path, reader.words, reader.vocabulary)
-    skipped = len(crops.skipped)
     if pages is not None:
         crops = crops.where(lambda row: str(row.page) in pages)
-    return on_crops(reader, crops, name=path.stem, closed=closed, sequence=sequence, skipped=skipped)
+        if not crops.rows:
+            raise UsageError(
+                f"no crop of the pages {', '.join(sorted(pages))}", hint="the rows of --data have a key `page`"
+            )
+    return on_crops(reader, crops, name=path.stem, closed=closed, sequence=sequence)
 
 
 def on_crops(
@@ -131,13 +138,12 @@ def on_crops(
     name: str,
     closed: bool = False,
     sequence: bool = False,
-    skipped: int = 0,
 ) -> Report:
-    """Measure on crops; see :func:`on_file`."""
+    """Measure on crops, those that cannot be read left out; see :func:`on_file`."""
+    windows = windows_of(crops, reader.height, reader.width)
     truths = [row.reading for row in crops.rows]
     if closed:
         reader = Recogniser(reader.model, reader.words.grammar, dict.fromkeys(truths), reader.beams)
-    windows = np.stack([fit(load_grey(row.file), reader.height, reader.width).pixels for row in crops.rows])
     len(reader.automaton.table)  # compiled before the clock starts
     started = time.perf_counter()
     read = reader.read(windows, top=8)
@@ -146,7 +152,7 @@ def on_crops(
         from guqin_kg.recognise import prior
 
         read = by_page(read, [row.page for row in crops.rows], prior.load(reader.model.folder), reader)
-    return report(name, truths, read, reader, spent, skipped)
+    return report(name, truths, read, reader, spent, len(crops.skipped))
 
 
 def by_page(read: list[list[Candidate]], pages: list[Any], model: Any, reader: Recogniser) -> list[list[Candidate]]:
