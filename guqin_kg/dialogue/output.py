@@ -175,14 +175,19 @@ def _aside(path: Path) -> Path:
 
 
 def _swap(new: Path, target: Path) -> None:
-    """Put ``new`` in the place of ``target``, which steps aside first.
+    """Put ``new`` in the place of ``target``, which steps aside first and comes back should that fail.
 
     Renaming over the old file, or syncing the new one, waits until hundreds of megabytes are on the disk, which took
     longer than all else after a small edit. What a power cut takes away is made anew from the graph.
     """
     with suppress(FileNotFoundError):
         target.rename(_aside(target))
-    new.rename(target)
+    try:
+        new.rename(target)
+    except OSError:
+        if _aside(target).exists():
+            _aside(target).rename(target)
+        raise
     _aside(target).unlink(missing_ok=True)
 
 
