@@ -19,7 +19,7 @@ def wrapped(model: nn.Module, settings: Any) -> Any:
     from peft import get_peft_model
 
     with _hushed():
-        return get_peft_model(model, settings)  # type: ignore[arg-type]
+        return get_peft_model(model, settings)
 
 
 def loaded(model: nn.Module, folder: str) -> Any:
@@ -27,7 +27,7 @@ def loaded(model: nn.Module, folder: str) -> Any:
     from peft import PeftModel
 
     with _hushed():
-        return PeftModel.from_pretrained(model, folder, is_trainable=True, local_files_only=True)  # type: ignore[arg-type]
+        return PeftModel.from_pretrained(model, folder, is_trainable=True, local_files_only=True)
 
 
 @contextmanager

@@ -149,7 +149,12 @@ def _look(session: GraphSession, image: Path, adapter: str | None) -> dict[str, 
         raise DataError(problem["message"], code=problem["code"], hint=problem.get("hint"), file=image)
     candidates = row["candidates"]
     if not row.get("jianzi", bool(candidates)) or not candidates:
-        raise NotFoundError("this picture is not recognised as a jianzi", code="not-a-jianzi", file=image)
+        raise NotFoundError(
+            "this picture is not recognised as a jianzi",
+            code="not-a-jianzi",
+            file=image,
+            hint=f"give one glyph, cut out; what it was nearly read as: guqin recognize {image} --format json",
+        )
     first = candidates[0]
     return {
         "file": str(image),

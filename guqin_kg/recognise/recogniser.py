@@ -73,7 +73,7 @@ class Recogniser:
         self.words = Words(grammar)
         self.vocabulary = model.vocabulary
         self.beams = beams
-        self.network, self.height, self.width = _network(model)
+        self.network, self.height, self.width = network_of(model)
         self.skipped: list[str] = []
         self._lexicon = list(dict.fromkeys(lexicon)) if lexicon is not None else None
 
@@ -292,7 +292,7 @@ class Recogniser:
         }
 
 
-def _network(model: shelf.Model) -> tuple[Network, int, int]:
+def network_of(model: shelf.Model) -> tuple[Network, int, int]:
     """The network with the height and width of its window, tried once on a blank one.
 
     Raises:
@@ -332,7 +332,7 @@ def lexicon_file(path: Path) -> list[str]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DataError(f"cannot read the lexicon: {error.strerror}", file=path, hint=how) from None
+        raise DataError(f"cannot read the lexicon: {error.strerror or error}", file=path, hint=how) from None
     lines = decoded(data, DataError, file=path, hint=how).splitlines()
     out: list[str] = []
     for line in lines:

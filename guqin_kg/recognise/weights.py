@@ -29,7 +29,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise DataError(f"cannot read it: {error.strerror}", file=path, hint="may you read this file?") from None
+        raise DataError(
+            f"cannot read it: {error.strerror or error}", file=path, hint="may you read this file?"
+        ) from None
     except ValueError as error:
         raise DataError(f"damaged: {error}", code="bad-model", file=path, hint=_WHOLE) from None
     if not isinstance(found, dict):

@@ -263,7 +263,7 @@ def _write(path: Path, rows: Array) -> None:
     except OSError as error:
         part.unlink(missing_ok=True)
         raise LimitError(
-            f"cannot write {path.name}: {error.strerror}",
+            f"cannot write {path.name}: {error.strerror or error}",
             file=path.parent,
             hint="free some space and start again; finished chunks are kept",
         ) from None

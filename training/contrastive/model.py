@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PretrainedConfig, PreTrainedModel
@@ -268,7 +269,7 @@ class HubTowers(nn.Module):
         try:
             self.model = AutoModel.from_pretrained(base, **settings)
             self.processor = AutoProcessor.from_pretrained(base, **settings)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             reason = str(error).strip().splitlines()
             raise NotFoundError(
                 f"no base model {base!r}: {reason[0] if reason else type(error).__name__}",

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from guqin_kg import resources
 from guqin_kg.errors import DataError, LimitError, MissingExtraError, NotFoundError, UsageError
+from guqin_kg.recognise.weights import read_safetensors
 from training import checkpoint, lora
 from training.contrastive.config import ContrastiveTraining
 from training.contrastive.data import Items
@@ -60,11 +61,21 @@ def read(folder: Path) -> Towers:
 
     Raises:
         NotFoundError: no such model.
+        DataError: damaged, or files that do not belong together.
     """
     if not (folder / "model.safetensors").is_file() or not is_ours(folder):
         raise NotFoundError(f"no contrastive model in {folder}", hint="guqin train contrastive --config ours --out DIR")
+    read_safetensors(folder / "model.safetensors")  # damaged files are refused in one line
     no_bars()
-    return Towers.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+    try:
+        return Towers.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise DataError(
+            f"config.json and the weights do not belong together: {(str(error).splitlines() or [''])[0]}",
+            code="bad-model",
+            file=folder,
+            hint="copy the folder again, or train it anew: guqin train contrastive --config ours --out DIR",
+        ) from None
 
 
 def build(config: ContrastiveTraining, items: Items, trust_remote_code: bool = False) -> nn.Module:
@@ -346,7 +357,7 @@ class Batches:
             except OSError as error:
                 part.unlink(missing_ok=True)
                 raise LimitError(
-                    f"cannot write the encoder's features: {error.strerror}",
+                    f"cannot write the encoder's features: {error.strerror or error}",
                     file=path,
                     hint="free some space, or set head_steps to 0",
                 ) from None

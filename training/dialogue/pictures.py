@@ -87,7 +87,9 @@ class Pictures:
             part.replace(path)
         except OSError as error:
             raise LimitError(
-                f"cannot write the drawn pictures: {error.strerror}", file=self.folder, hint="free some space; go on"
+                f"cannot write the drawn pictures: {error.strerror or error}",
+                file=self.folder,
+                hint="free some space; go on",
             ) from None
         return drawn
 

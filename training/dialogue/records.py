@@ -125,7 +125,7 @@ def generate(
             (folder / "done").write_text("", "utf-8")
         except OSError as error:
             raise LimitError(
-                f"cannot write the dialogues: {error.strerror}", file=folder, hint="free some space"
+                f"cannot write the dialogues: {error.strerror or error}", file=folder, hint="free some space"
             ) from None
     return read_folder(folder)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from guqin_kg import resources
@@ -125,7 +126,7 @@ def load(base: str, *, trust_remote_code: bool = False) -> tuple[Any, Any]:
     except ImportError as error:
         what = "torchvision" if "torchvision" in str(error).lower() else str(error).strip().splitlines()[0]
         raise MissingExtraError(f"this model needs {what}, which", "train") from None
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         hint = "image-text-to-text models of transformers are taken, with safetensors weights"
         if "trust_remote_code" in str(error):

@@ -15,6 +15,8 @@ import torch
 from torch import nn
 
 from guqin_kg.errors import NotFoundError
+from guqin_kg.recognise import shelf
+from guqin_kg.recognise.recogniser import network_of
 from guqin_kg.recognise.vocabulary import Vocabulary
 from training.config import Architecture
 from training.quiet import no_bars
@@ -32,12 +34,14 @@ def read(folder: Path) -> tuple[Recogniser, Vocabulary]:
     """The network and the words of a model folder.
 
     Raises:
-        NotFoundError: no model there.
+        NotFoundError: no model there, or a file of it is missing.
+        DataError: damaged, or files that do not belong together.
     """
     if not (folder / "model.safetensors").is_file():
         raise NotFoundError(
             f"no recogniser in {folder}", hint="a model folder has config.json, model.safetensors, vocabulary.json"
         )
+    network_of(shelf.load(folder))  # says in one line what transformers says in twenty
     no_bars()
     model = Recogniser.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     return _laid_out(model), Vocabulary.read(folder / "vocabulary.json")

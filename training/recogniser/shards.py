@@ -102,7 +102,9 @@ def write(root: Path, number: int, draw: Draw, seed: int, size: int, length: int
         if target.is_dir():
             return target
         raise LimitError(
-            f"cannot write a shard: {error.strerror}", file=root, hint="free some space; the run goes on where it was"
+            f"cannot write a shard: {error.strerror or error}",
+            file=root,
+            hint="free some space; the run goes on where it was",
         ) from None
     return target
 
