@@ -109,16 +109,18 @@ class Recogniser:
         from guqin_kg.recognise.automaton import from_sequences
 
         sequences = []
+        teach = ""
         for reading in lexicon:
             try:
                 sequences.append(self.vocabulary.encode(self.words.encode(reading))[1:-1])
             except GuqinKGError as error:
                 self.skipped.append(f"{reading}: {error.message}")
+                teach = str(error.hint) if error.code == "unknown-component" else teach
         if not sequences:
             raise DataError(
                 "no reading of this lexicon can be recognised",
                 code="empty-lexicon",
-                hint="one reading a line; " + "; ".join(self.skipped[:3]),
+                hint="; ".join([teach or "one reading a line", *self.skipped[:3]]),
             )
         return from_sequences(sequences, len(self.vocabulary))
 

@@ -139,6 +139,10 @@ def test_a_new_component_does_not_break_the_model(tmp_path, pictures):
     assert row["candidates"][0]["reading"] == "大九勾四"
     assert "戳" in row["model"]["unknown"]
     assert "guqin train recognizer --config extend" in row["model"]["hint"]
+    closed = Recogniser.open(grammar=grammar_of(load_inventory([path])), lexicon=["大九戳四"])
+    with pytest.raises(DataError) as caught:
+        _ = closed.automaton
+    assert "--config extend" in str(caught.value.hint)
 
 
 def test_command(pictures, tmp_path):

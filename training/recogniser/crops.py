@@ -74,6 +74,7 @@ def read_crops(path: Path, words: Words, vocabulary: Vocabulary) -> Crops:
             continue
         except GuqinKGError as error:
             crops.skipped.append(f"{number}: {error.message}")
+            how = str(error.hint) if error.code == "unknown-component" else how
             continue
         found = words.decode(bases)
         crops.rows.append(Crop(path.parent / name, found.reading if found else reading, bases, row.get("page")))
