@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from transformers import PretrainedConfig, PreTrainedModel
 
 from guqin_kg.errors import NotFoundError
+from training import hub
 from training.recogniser.model import EncoderLayer, Recogniser, RecogniserConfig, Stem
 
 PAD, UNKNOWN = 0, 1
@@ -265,6 +266,7 @@ class HubTowers(nn.Module):
         super().__init__()
         from transformers import AutoModel, AutoProcessor
 
+        hub.prepare(base)
         settings = {"local_files_only": Path(base).exists(), "trust_remote_code": trust_remote_code}
         try:
             self.model = AutoModel.from_pretrained(base, **settings)

@@ -18,6 +18,7 @@ from torch import nn
 
 from guqin_kg import resources
 from guqin_kg.errors import DataError, MissingExtraError, NotFoundError
+from training import hub
 from training import lora as lora_of
 from training.dialogue import shelf, tower
 from training.dialogue import tokenizer as characters
@@ -114,6 +115,7 @@ def load(base: str, *, trust_remote_code: bool = False) -> tuple[Any, Any]:
     inner = place
     if adapter.is_file():
         inner = place_of(str(json.loads(adapter.read_text("utf-8")).get("base_model_name_or_path") or ""))
+    hub.prepare(inner)
     common: dict[str, Any] = {"local_files_only": Path(inner).is_dir(), "trust_remote_code": trust_remote_code}
     try:
         processor = AutoProcessor.from_pretrained(inner, **common)
