@@ -71,13 +71,14 @@ def recognize(
       guqin recognize a.png b.png c.png --sequence
       guqin recognize crop.png --lexicon book.txt
     """
-    from guqin_kg.recognise.recogniser import Recogniser, lexicon_file
+    from guqin_kg.notation.listing import read_list
+    from guqin_kg.recognise.recogniser import Recogniser
 
     space = workspace_or_none(workspace)
     reader = Recogniser.open(
         base=base,
         adapter=adapter,
-        lexicon=lexicon_file(lexicon) if lexicon else None,
+        lexicon=read_list(lexicon) if lexicon else None,
         grammar=grammar_for(space),
         workspace=space.root if space else None,
     )

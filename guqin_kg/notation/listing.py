@@ -19,17 +19,23 @@ def read_list(path: Path) -> list[str]:
     out, of JSON lines ``reading`` is taken.
 
     Raises:
-        DataError: ``not-utf8`` with the line, or ``empty-list``.
-        OSError: the file cannot be read.
+        DataError: ``not-utf8`` with the line, ``empty-list``, ``unreadable``.
     """
-    text = decoded(path.read_bytes(), DataError, file=path, hint="save it as UTF-8").removeprefix("\ufeff")
+    how = "a text file with one reading a line, or JSON lines with `reading`"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"cannot read the list: {error.strerror or error}", code="unreadable", file=path, hint=how
+        ) from None
+    text = decoded(data, DataError, file=path, hint=how).removeprefix("\ufeff")
     out: list[str] = []
     for line in text.splitlines():
         found = _reading(line.strip())
         if found:
             out.append(found)
     if not out:
-        raise DataError("no reading in this list", code="empty-list", file=path, hint="one reading a line")
+        raise DataError("no reading in this list", code="empty-list", file=path, hint=how)
     return out
 
 

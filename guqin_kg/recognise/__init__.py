@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from guqin_kg.recognise.recogniser import Candidate, Recogniser, lexicon_file
+    from guqin_kg.recognise.recogniser import Candidate, Recogniser
 
-__all__ = ["Candidate", "Recogniser", "lexicon_file"]
+__all__ = ["Candidate", "Recogniser"]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from guqin_kg.errors import DataError, GuqinKGError, decoded
+from guqin_kg.errors import DataError, GuqinKGError
 from guqin_kg.model import Notation
 from guqin_kg.notation.grammar import Grammar, default_grammar
 from guqin_kg.notation.iri import notation_iri
@@ -322,35 +322,4 @@ def _with_probability(row: Candidate, probability: float) -> Candidate:
     return Candidate(row.reading, row.notation, row.score, probability, row.token_scores, row.boxes, row.bases)
 
 
-def lexicon_file(path: Path) -> list[str]:
-    """Readings of a file, one a line (empty lines and ``#`` comments left out; JSON lines with ``reading`` too).
-
-    Raises:
-        DataError: not UTF-8, or nothing in it.
-    """
-    import json
-
-    how = "a text file with one reading a line, or JSON lines with `reading`"
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read the lexicon: {error.strerror or error}", file=path, hint=how) from None
-    lines = decoded(data, DataError, file=path, hint=how).splitlines()
-    out: list[str] = []
-    for line in lines:
-        text = line.strip()
-        if text.startswith("{"):
-            try:
-                found = json.loads(text).get("reading")
-            except ValueError:
-                found = None
-            if found:
-                out.append(str(found))
-        elif text and not text.startswith("#"):
-            out.append(text.split()[-1])
-    if not out:
-        raise DataError("this lexicon holds no reading", file=path, hint="one reading a line")
-    return out
-
-
-__all__ = ["Candidate", "Recogniser", "lexicon_file"]
+__all__ = ["Candidate", "Recogniser"]

@@ -15,9 +15,9 @@ from guqin_kg.errors import DataError, GuqinKGError, NotFoundError, UsageError
 from guqin_kg.inventory import load_inventory
 from guqin_kg.notation.grammar import default_grammar, grammar_of
 from guqin_kg.notation.iri import notation_iri
+from guqin_kg.notation.listing import read_list
 from guqin_kg.notation.parse import parse
 from guqin_kg.recognise import Recogniser, shelf
-from guqin_kg.recognise.recogniser import lexicon_file
 
 READINGS = ["大九勾四", "散挑七", "名十一勾三", "勾二", "五", "名十对起", "撮大七七散四"]
 
@@ -104,12 +104,12 @@ def test_an_empty_lexicon(tmp_path):
     path = tmp_path / "book.txt"
     path.write_text("# nothing\n", "utf-8")
     with pytest.raises(GuqinKGError):
-        lexicon_file(path)
+        read_list(path)
     with pytest.raises(DataError):
         _ = Recogniser.open(grammar=default_grammar(), lexicon=["不成字"]).automaton
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(DataError) as caught:
-        lexicon_file(path)
+        read_list(path)
     assert caught.value.code == "not-utf8"
     assert caught.value.hint
 

@@ -25,10 +25,11 @@ import numpy as np
 from guqin_kg import resources
 from guqin_kg.errors import NotFoundError
 from guqin_kg.notation.grammar import default_grammar
+from guqin_kg.notation.listing import read_list
 from guqin_kg.notation.parse import parse
 from guqin_kg.recognise import shelf
 from guqin_kg.recognise.images import fit
-from guqin_kg.recognise.recogniser import Candidate, Recogniser, lexicon_file
+from guqin_kg.recognise.recogniser import Candidate, Recogniser
 from training.evaluate import measure, plot
 from training.recogniser.crops import Crops, read_crops
 
@@ -118,7 +119,7 @@ def base(args: argparse.Namespace) -> dict[str, Any]:
         from guqin_kg.draw.styles import available
         from training.recogniser.drawing import HELD_OUT_STYLES
 
-        names = lexicon_file(args.names)
+        names = read_list(args.names)
         closed_reader = Recogniser(reader.model, reader.words.grammar, names, reader.beams)
         there = {style.name: style for style in available()}
         plain = [name for name in ("kai", "wenkai", "ukai", "tw-kai") if name in there]

@@ -142,11 +142,11 @@ def on_drawn(
 
 def _readings(grammar: Grammar, names: Path | None, notations: int | None, seed: int) -> Iterator[str]:
     from guqin_kg.notation.format import short_reading
+    from guqin_kg.notation.listing import read_list
     from guqin_kg.notation.parse import parse
-    from guqin_kg.recognise.recogniser import lexicon_file
 
     if names is not None:
-        for line in lexicon_file(names):
+        for line in read_list(names):
             yield short_reading(parse(line, grammar), grammar)
         return
     from training.contrastive.data import spread
