@@ -34,8 +34,7 @@ def folder(name: str) -> Path:
 
 def files(name: str, pattern: str) -> list[Path]:
     """All files of folder ``name`` matching the glob ``pattern`` at any depth, in a stable order."""
-    root = folder(name)
-    return sorted(root.rglob(pattern), key=lambda p: p.relative_to(root).as_posix())
+    return sorted(folder(name).rglob(pattern), key=Path.as_posix)
 
 
 def ontology_files() -> list[Path]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -89,9 +89,10 @@ class BuildReport:
 def scan(ws: Workspace, known: Iterable[dict[str, Any]] = ()) -> list[Input]:
     """The input files with their hashes; files whose size and time are as recorded are not read again."""
     seen = {(r["kind"], r["key"]): r for r in known}
-    base = _common_root(ws.ontology_files())
+    files = ws.ontology_files()
+    base = _common_root(files)
     found: list[tuple[Literal["ontology", "workspace"], str, Path]] = [
-        ("ontology", p.relative_to(base).as_posix(), p) for p in ws.ontology_files()
+        ("ontology", p.relative_to(base).as_posix(), p) for p in files
     ]
     found += [("workspace", p.relative_to(ws.graph).as_posix(), p) for p in ws.graph_files()]
     out = []
@@ -342,6 +343,23 @@ def _counts(store: Store, statements: int, inputs: list[Input]) -> dict[str, int
     }
 
 
+def _counts_after(before: Mapping[str, int], delta: Delta, inputs: list[Input]) -> dict[str, int]:
+    """The counts of :func:`_counts` after an edit, from what it changed."""
+
+    def more(name: str) -> int:
+        def instances(triples: Iterable[Triple]) -> int:
+            return sum(t.predicate.value == _RDF_TYPE and getattr(t.object, "value", "") == GQ + name for t in triples)
+
+        return instances(delta.added) - instances(delta.removed)
+
+    return {
+        "statements": before["statements"] + len(delta.added) - len(delta.removed),
+        "base_notations": before["base_notations"] + more("BasicNotation"),
+        "notations": before["notations"] + more("CompoundNotation"),
+        "files": len(inputs),
+    }
+
+
 def _edit(
     ws: Workspace, old: Generation, inputs: list[Input], touched: list[str], fixed: str, mode: str
 ) -> tuple[Generation, Delta] | None:
@@ -383,8 +401,7 @@ def _edit(
         store.flush()
         keep_changes(folder, delta.added, delta.removed)
         total = int(old.manifest["content"], 16) + statement_hash(delta.added) - statement_hash(delta.removed)
-        statements = old.manifest["counts"]["statements"] + len(delta.added) - len(delta.removed)
-        counts = _counts(store, statements, inputs)
+        counts = _counts_after(old.manifest["counts"], delta, inputs)
         del store
         manifest = _manifest(inputs, fixed, mode, total % (1 << 128), counts)
         generation = publish(ws.state, folder, manifest)

@@ -17,6 +17,7 @@ from guqin_kg.errors import DataError, NotFoundError, StoreLockedError, UsageErr
 from guqin_kg.graph import journal
 from guqin_kg.graph.build import build, is_current
 from guqin_kg.graph.diff import changes_since
+from guqin_kg.graph.edit import add_readings
 from guqin_kg.graph.lock import writing
 from guqin_kg.graph.store import current, statement_hash, store_folder, store_hash
 from guqin_kg.graph.workspace import Workspace, find_workspace, init_workspace
@@ -106,6 +107,16 @@ def test_edits_end_like_a_build_from_nothing(
     fresh, _ = build(ws, force=True)
     assert {str(q.triple) for q in fresh.store} == whole
     assert fresh.content_hash == edited.content_hash
+    assert fresh.manifest["counts"] == edited.manifest["counts"]
+
+
+def test_counts_follow_an_added_notation(ws: Workspace) -> None:
+    before, _ = build(ws)
+    add_readings(ws, ["大九勾四"])
+    after, _ = build(ws)
+    fresh, _ = build(ws, force=True)
+    assert after.manifest["counts"]["notations"] == before.manifest["counts"]["notations"] + 1
+    assert after.manifest["counts"] == fresh.manifest["counts"]
 
 
 def test_published_terms_load_in_todays_form(ws: Workspace, head: str) -> None:
