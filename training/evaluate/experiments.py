@@ -79,7 +79,7 @@ def ordinary_characters(reader: Recogniser, count: int = 1000, seed: int = 7) ->
     from PIL import Image, ImageDraw, ImageFont
 
     from guqin_kg.draw.fonts import folders
-    from training.recogniser.others import Others
+    from training.recogniser.others import Others, lacks
 
     others = Others(reader.words.inventory)
     found = {p.name: p for folder in folders() for p in folder.rglob("*") if p.name in (*_KEPT_FONTS, *_COMMON_FONTS)}
@@ -90,8 +90,11 @@ def ordinary_characters(reader: Recogniser, count: int = 1000, seed: int = 7) ->
     windows: list[np.ndarray] = []
     while len(windows) < count:
         font = fonts[int(rng.integers(len(fonts)))]
+        char = str(rng.choice(others.characters))
+        if lacks(font, char):  # its box for what it lacks is no ordinary character
+            continue
         image = Image.new("L", (160, 160), 255)
-        ImageDraw.Draw(image).text((24, 16), str(rng.choice(others.characters)), font=font, fill=0)
+        ImageDraw.Draw(image).text((24, 16), char, font=font, fill=0)
         window = fit(np.asarray(image), reader.height, reader.width)
         if not window.blank:
             windows.append(window.pixels)

@@ -63,6 +63,12 @@ def _covers(path: Path) -> bool:
     return len(masks) == 4
 
 
+def lacks(font: ImageFont.FreeTypeFont, text: str) -> bool:
+    """Whether the font shows its sign for missing characters somewhere in ``text``."""
+    empty = bytes(font.getmask("\U0010fffe"))
+    return any(bytes(font.getmask(char)) == empty for char in text if char != "\n")
+
+
 class Others:
     """Draws pictures that are no jianzi.
 
@@ -103,7 +109,7 @@ class Others:
         for _ in range(8):
             family = self._families[int(rng.integers(len(self._families)))]
             font = self._font(family[int(rng.integers(len(family)))], 88)
-            if font.getbbox(text[0])[2] and not self._missing(font, text):
+            if font.getbbox(text[0])[2] and not lacks(font, text):
                 break
         image = Image.new("L", (420, 420), 255)
         ImageDraw.Draw(image).multiline_text((40, 30), text, font=font, fill=0, spacing=0)
@@ -114,10 +120,6 @@ class Others:
         if key not in self._open:
             self._open[key] = ImageFont.truetype(str(path), size)
         return self._open[key]
-
-    def _missing(self, font: ImageFont.FreeTypeFont, text: str) -> bool:
-        empty = bytes(font.getmask("\U0010fffe"))
-        return any(bytes(font.getmask(char)) == empty for char in text if char != "\n")
 
     def _scrap(self, rng: np.random.Generator) -> np.ndarray:
         """A corner of a character: strokes without a whole."""
