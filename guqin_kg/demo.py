@@ -26,6 +26,8 @@ Say = Callable[[str], None]
 _BOOK = 24
 """Notations of the invented book that the adapter is taught."""
 _STEPS = 60
+_HAND = 38
+"""Seed of the invented book: the same slant, weight and tilt on all its pictures."""
 
 
 class Demo:
@@ -213,7 +215,7 @@ class Demo:
 
     def learn(self) -> None:
         """A short LoRA fine-tuning of the bundled base on an invented hand, then recognise and explain."""
-        self.head("LoRA on the bundled base: a hand it has not seen; then recognise one glyph and explain it")
+        self.head("LoRA on the bundled base: a badly scanned book; then recognise one glyph and explain it")
         try:
             import torch  # noqa: F401
             import transformers  # noqa: F401
@@ -252,7 +254,7 @@ class Demo:
         for at, reading in enumerate([*self.readings, *self._curated(3 * _BOOK)]):
             name = f"glyph-{at:02d}.png"
             try:
-                drawing = self.kg.draw(reading, size=64, preset="photo", seed=at)
+                drawing = self.kg.draw(reading, size=64, preset="photo", seed=_HAND)
             except DataError:  # no source says how this word is written
                 continue
             Image.fromarray(drawing.pixels).save(folder / name)
