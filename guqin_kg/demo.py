@@ -214,7 +214,7 @@ class Demo:
     # -- learning ------------------------------------------------------------------------------------------------
 
     def learn(self) -> None:
-        """A short LoRA fine-tuning of the bundled base on an invented hand, then recognise and explain."""
+        """A short LoRA fine-tuning of the bundled base on a badly scanned book, then recognise and explain."""
         self.head("LoRA on the bundled base: a badly scanned book; then recognise one glyph and explain it")
         try:
             import torch  # noqa: F401
@@ -245,7 +245,7 @@ class Demo:
             self.say(f"   {self.kg.explain(best['reading'])}")
 
     def _book(self) -> tuple[Path, list[tuple[str, str]]]:
-        """Pictures of an invented hand with their readings: some to learn from, some held out."""
+        """Pictures of an invented book with their readings: some to learn from, some held out."""
         from PIL import Image
 
         folder = self.out / "book"
@@ -274,7 +274,7 @@ class Demo:
             ("dialogues/train.jsonl", "conversations, one a line, with the query, template and sources of each answer"),
             ("glyphs.png", "drawn glyphs with the box of each component"),
             ("phrase.wav", "what they sound"),
-            ("book/", "the invented hand the adapter was taught from"),
+            ("book/", "the badly scanned book the adapter was taught from"),
         ):
             self.say(f"   {self.out / name}  {what}")
         self.say(f"\ndone in {time.perf_counter() - self.began:.0f} s")

@@ -7,9 +7,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from training.recogniser.crops import Crops
 
 FILES = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -36,6 +41,20 @@ def _hushed() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
         yield
+
+
+def facts(name: str, graph: str, crops: Crops, credit: str, command: str, config: BaseModel) -> dict[str, Any]:
+    """What ``adapter.json`` says of every adapter for a book: its crops, where they are from, how it was made."""
+    return {
+        "name": name,
+        "graph": graph,
+        "crops": len(crops.rows),
+        "readings": len({row.reading for row in crops.rows}),
+        "left_out": len(crops.skipped),
+        "credit": credit,
+        "command": command,
+        "config": config.model_dump(mode="json"),
+    }
 
 
 def save(adapted: Any, out: Path, base: str) -> None:

@@ -16,7 +16,7 @@ from guqin_kg.draw.engine import Engine, default_engine
 from guqin_kg.draw.spec import Spec
 from guqin_kg.draw.styles import available
 from guqin_kg.draw.svg import _path, shapes
-from guqin_kg.errors import UsageError
+from guqin_kg.errors import UsageError, decoded
 from guqin_kg.model import Notation
 from guqin_kg.notation.listing import without_index
 
@@ -51,10 +51,11 @@ def read_names(path: Path) -> list[list[str]]:
     empty line begins a new column.
 
     Raises:
-        UsageError: no readings in it.
+        UsageError: no readings in it, or not UTF-8.
     """
     groups: list[list[str]] = [[]]
-    for line in path.read_text("utf-8-sig").splitlines():
+    text = decoded(path.read_bytes(), UsageError, file=path, hint="save the list as UTF-8").removeprefix("\ufeff")
+    for line in text.splitlines():
         words = without_index(line).split("#")[0].split()
         if words:
             groups[-1] += words

@@ -42,7 +42,7 @@ class Spec:
         frame: ``square`` (size x size) or ``crop`` (the shape of the glyph, longer side = size).
         forms: other written forms: base id to index.
         columns: 1 = asides of several steps in columns, 0 = stacked, more = their words set apart, so many to a column.
-        prints: 0 = proportions of type, 1 = of woodblock prints.
+        prints: 0 = proportions of type, 1 = of woodblock prints; beyond 1 they are exaggerated.
         looseness: multiplies gaps between components; jitter: multiplies the spread of the templates.
         aspect: multiplies the natural width / height.
         weight: multiplies the stroke weight of the style; uneven: how much it varies from stroke to stroke.

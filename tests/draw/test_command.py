@@ -94,6 +94,14 @@ def test_a_list_may_be_numbered(tmp_path: Path) -> None:
     assert read_names(names) == [["大九勾四", "散挑七"], ["三", "四"]]
 
 
+def test_a_list_that_is_not_utf8_names_the_line(tmp_path: Path) -> None:
+    names = tmp_path / "latin.names"
+    names.write_bytes(b"# ok\n\xff\xfe\n")
+    result = run("draw", "--sheet", str(names), "--out", str(tmp_path / "sheet.svg"))
+    assert isinstance(result.exception, UsageError)
+    assert (result.exception.code, result.exception.line) == ("not-utf8", 2)
+
+
 @pytest.mark.parametrize("suffix", ["pdf", "svg", "png"])
 def test_sheet(tmp_path: Path, suffix: str) -> None:
     names = tmp_path / "piece.names"

@@ -37,7 +37,10 @@ def test_later_processes_of_a_run_do_not_wait(tmp_path: Path, monkeypatch: pytes
     with output.only_run(tmp_path):
         monkeypatch.setenv("RANK", "1")
         with output.only_run(tmp_path):
-            pass
+            assert names(tmp_path) == [".lock"]
+        monkeypatch.delenv("RANK")
+        with pytest.raises(StoreLockedError), output.only_run(tmp_path):  # the first still holds it
+            raise AssertionError
 
 
 def test_a_place_where_nothing_can_be_written(tmp_path: Path) -> None:

@@ -76,16 +76,9 @@ def run(
         with tempfile.TemporaryDirectory(prefix="guqin-adapt-") as work:
             adapted, finished = fit_adapter(model, config, real, drawn, Path(work), quiet=quiet)
         about = {
-            "name": name,
+            **lora_of.facts(name, inventory.content_hash, crops, credit, command, config),
             "base": file_hash(base / "model.safetensors"),
             "vocabulary": vocabulary.hash,
-            "graph": inventory.content_hash,
-            "crops": len(crops.rows),
-            "readings": len({row.reading for row in crops.rows}),
-            "left_out": len(crops.skipped),
-            "credit": credit,
-            "command": command,
-            "config": config.model_dump(mode="json"),
             "steps": finished.step,
             "minutes": round((time.time() - started) / 60, 1),
             "calibration": calibration or read_json(base / "calibration.json"),

@@ -89,16 +89,9 @@ def adapt(
         with tempfile.TemporaryDirectory(prefix="guqin-contrastive-") as work:
             log = run.train(model, batches.items, config, Path(work), quiet=quiet, batches=batches)
         about = {
-            "name": name,
+            **lora.facts(name, inventory.content_hash, crops, credit, command, config),
             "model": "contrastive",
             "base": trunk_hash(read_safetensors(base / "model.safetensors")),
-            "graph": inventory.content_hash,
-            "crops": len(crops.rows),
-            "readings": len({row.reading for row in crops.rows}),
-            "left_out": len(crops.skipped),
-            "credit": credit,
-            "command": command,
-            "config": config.model_dump(mode="json"),
             "steps": log[-1]["step"],
             "loss": log[-1]["loss"],
             "minutes": round((time.time() - started) / 60, 1),
