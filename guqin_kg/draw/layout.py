@@ -198,6 +198,9 @@ class LayoutBuilder:
         """The form of ``base`` with ``inner`` in the holes of its template, or joined by its layout role."""
         if not inner:
             return self.closed(base, part, choice)
+        own = base.max_strings
+        if own and len(inner) > own:  # as carved in 1457: strings beyond those it takes stand below the stroke
+            return stack([self.apply(base, part, inner[:own], choice), *inner[own:]])
         forms = self.forms(base)
         chosen = choice.get(base.id, 0)
         ranked = forms[chosen : chosen + 1] + forms if chosen < len(forms) else forms

@@ -36,6 +36,9 @@ _OPTIONAL: Mapping[str, float] = {
 _SEVERAL = 0.25
 """Chance of one more repetition."""
 
+_CONTESTED: Mapping[str | None, float] = {"LowConfidence": 0.3}
+"""Weight of a base notation among the words of its place, by the graph's confidence in it."""
+
 
 @dataclass(frozen=True)
 class Sampled:
@@ -150,19 +153,22 @@ class Sampler:
             bases: list[BaseNotation] = []
             if term.role not in (ANY, "unit"):
                 bases = [b for b in self.words.grammar.alphabet.matching(term) if b.id in self._usable]
-            weights = np.array([self._favour.get(b.id, 1.0) for b in bases])
+            weights = np.array([self._favour.get(b.id, _CONTESTED.get(b.confidence, 1.0)) for b in bases])
             self._terms[term] = (bases, weights / weights.sum() if len(bases) else weights)
         found, chances = self._terms[term]
         return [found[int(rng.choice(len(found), p=chances))]] if found else None
 
 
 def _strings_fit(found: list[BaseNotation]) -> bool:
-    """Whether the strings written are as many as the graph says the techniques take (none at all is always fine)."""
+    """Whether the strings written are as many as the graph says the techniques take (none at all is always fine).
+
+    A second string under a stroke that takes one is met in old prints (the graph warns of it), so it is shown too.
+    """
     strings = [base.number for base in found if "string" in base.roles]
     if not strings:
         return True
     limits = [base.max_strings for base in found if base.max_strings]
-    return len(strings) <= max(limits, default=7)
+    return len(strings) <= max(2, max(limits, default=7))
 
 
 def _first_role(node: Node) -> str:

@@ -115,7 +115,7 @@ def item_seed(seed: int, shard: int, index: int) -> int:
 
 
 def _produce(make: Callable[[], Draw], root: Path, numbers: Sequence[int], seed: int, size: int, length: int) -> None:
-    os.nice(5)
+    os.nice(19)  # the trainer's threads wait for each other: whoever interrupts one halts all
     draw = make()
     parent = os.getppid()
     for number in numbers:
