@@ -16,9 +16,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from guqin_kg.errors import DataError, LimitError
+from guqin_kg.errors import DataError, LimitError, UsageError
 
 _OPTIMISER = "optimiser"
+_SETTINGS = "settings"
+
+_MAY_CHANGE = {
+    *("steps", "max_steps", "epochs", "max_minutes", "clock", "threads", "drawn_workers"),
+    *("log_every", "evaluate_every", "checkpoint_every", "evaluate_notations", "answer_tokens", "published"),
+}
+"""Settings that may differ between the parts of one run: how long, on how many cores, what is told of it."""
 
 
 def _beside(place: Path, ending: str) -> Path:
@@ -29,6 +36,7 @@ def keep(
     place: Path,
     run: Mapping[str, Any],
     optimiser: torch.optim.Optimizer,
+    settings: Mapping[str, Any] | None = None,
     **states: Mapping[str, Tensor],
 ) -> None:
     """Write the checkpoint ``place``.
@@ -37,6 +45,7 @@ def keep(
         place: its folder; ``place.new`` and ``place.old`` beside it are used on the way.
         run: what else is to be known (step, seconds spent), as JSON.
         optimiser: its moments are kept.
+        settings: the configuration of the run, as JSON; ``take`` compares it with its own.
         states: tensors by name; each argument becomes a file of that name.
 
     Raises:
@@ -54,7 +63,7 @@ def keep(
         for file, tensors in {**states, _OPTIMISER: moments}.items():
             plain = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
             save_file(plain, part / f"{file}.safetensors")
-        (part / "run.json").write_text(json.dumps(dict(run)), "utf-8")
+        (part / "run.json").write_text(json.dumps({**run, _SETTINGS: settings} if settings else dict(run)), "utf-8")
         shutil.rmtree(old, ignore_errors=True)
         if place.exists():
             place.rename(old)
@@ -70,7 +79,12 @@ def keep(
         ) from None
 
 
-def take(place: Path, optimiser: torch.optim.Optimizer, **states: Mapping[str, Tensor]) -> dict[str, Any] | None:
+def take(
+    place: Path,
+    optimiser: torch.optim.Optimizer,
+    settings: Mapping[str, Any] | None = None,
+    **states: Mapping[str, Tensor],
+) -> dict[str, Any] | None:
     """Read the checkpoint ``place`` into the tensors of ``states`` and the optimiser, in place.
 
     Returns:
@@ -78,6 +92,7 @@ def take(place: Path, optimiser: torch.optim.Optimizer, **states: Mapping[str, T
 
     Raises:
         DataError: it is damaged, or of a run that trains other tensors.
+        UsageError: it is of a run with other ``settings``.
     """
     old = _beside(place, "old")
     if not (place / "run.json").is_file():
@@ -86,6 +101,8 @@ def take(place: Path, optimiser: torch.optim.Optimizer, **states: Mapping[str, T
         shutil.rmtree(place, ignore_errors=True)
         old.rename(place)  # killed between the two renames
     try:
+        run: dict[str, Any] = json.loads((place / "run.json").read_text("utf-8"))
+        _same(place, run.pop(_SETTINGS, None), settings)
         for file, tensors in states.items():
             found = load_file(place / f"{file}.safetensors")
             if found.keys() != tensors.keys():
@@ -101,7 +118,6 @@ def take(place: Path, optimiser: torch.optim.Optimizer, **states: Mapping[str, T
         state["state"] = rows
         optimiser.load_state_dict(state)
         _lay_out(optimiser)
-        run: dict[str, Any] = json.loads((place / "run.json").read_text("utf-8"))
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise DataError(
             f"cannot go on from this checkpoint: {error}",
@@ -109,6 +125,29 @@ def take(place: Path, optimiser: torch.optim.Optimizer, **states: Mapping[str, T
             hint="it belongs to another configuration or is damaged; start in a new folder (--out)",
         ) from None
     return run
+
+
+def _same(place: Path, before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> None:
+    if not before or not now:
+        return
+    now = json.loads(json.dumps(now))
+    other = [
+        f"{key} {_short(before.get(key))} there, {_short(now.get(key))} here"
+        for key in sorted(before.keys() | now.keys())
+        if key not in _MAY_CHANGE and before.get(key) != now.get(key)
+    ]
+    if other:
+        raise UsageError(
+            f"this folder holds a run of another configuration: {'; '.join(other)}",
+            code="other-run",
+            file=place,
+            hint="give a new folder (--out), or delete this checkpoint to start from the beginning",
+        )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "…"
 
 
 def _lay_out(optimiser: torch.optim.Optimizer) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
-from guqin_kg.errors import DataError, LimitError  # noqa: E402
+from guqin_kg.errors import DataError, LimitError, UsageError  # noqa: E402
 from training import checkpoint  # noqa: E402
 
 pytestmark = pytest.mark.train
@@ -86,3 +86,20 @@ def test_where_nothing_can_be_written_the_one_before_stays(tmp_path: Path, monke
     assert checkpoint.take(place, optimiser, model=dict(model.named_parameters())) == {"step": 1}
     assert not (tmp_path / "checkpoint.new").exists()
     shutil.rmtree(place)
+
+
+def test_a_run_of_another_configuration_is_refused_with_what_differs(tmp_path: Path) -> None:
+    place = tmp_path / "checkpoint"
+    model, optimiser = trained(2)
+    weights = dict(model.named_parameters())
+    settings = {"seed": 1, "learning_rate": 0.1, "steps": 10, "presets": ("clean",)}
+    checkpoint.keep(place, {"step": 2}, optimiser, settings, model=weights)
+    assert checkpoint.take(place, optimiser, {**settings, "steps": 20}, model=weights) == {"step": 2}
+    before = model.weight.detach().clone()
+    with pytest.raises(UsageError) as caught:
+        checkpoint.take(place, optimiser, {**settings, "seed": 2, "learning_rate": 0.2}, model=weights)
+    assert caught.value.code == "other-run"
+    assert "seed 1 there, 2 here" in str(caught.value)
+    assert "learning_rate 0.1 there, 0.2 here" in str(caught.value)
+    assert torch.equal(model.weight, before)
+    assert checkpoint.take(place, optimiser, model=weights) == {"step": 2}

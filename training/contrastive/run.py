@@ -205,7 +205,8 @@ def train(
         The rows of the log.
 
     Raises:
-        DataError: the loss is no longer a number, or a checkpoint that belongs to another configuration.
+        DataError: the loss is no longer a number, or a damaged checkpoint.
+        UsageError: a checkpoint of another configuration.
     """
     rank, _ = world()
     torch.set_num_threads(config.threads)
@@ -217,7 +218,8 @@ def train(
     steps = config.max_steps or batches.per_epoch * config.epochs
     place = out / "checkpoint"
     states = {"model": _trained(model)} | ({"average": average} if average else {})
-    saved = checkpoint.take(place, optimiser, **states) or {"step": 0, "spent": 0.0}
+    settings = config.model_dump(mode="json")
+    saved = checkpoint.take(place, optimiser, settings, **states) or {"step": 0, "spent": 0.0}
     step, spent = int(saved["step"]), float(saved["spent"])
     rows: list[dict[str, Any]] = []
     tell = say or (lambda text: print(text, file=sys.stderr))  # noqa: T201 — progress belongs on standard error
@@ -250,9 +252,9 @@ def train(
                     left = (time.time() - began) * (1 - progress) / max(progress, 1e-6) / 60
                     tell(f"step {step}/{steps} loss {rows[-1]['loss']} about {left:.0f} min left")
         if rank == 0 and (step % config.checkpoint_every == 0):
-            checkpoint.keep(place, {"step": step, "spent": time.time() - began}, optimiser, **states)
+            checkpoint.keep(place, {"step": step, "spent": time.time() - began}, optimiser, settings, **states)
     if rank == 0:
-        checkpoint.keep(place, {"step": step, "spent": time.time() - began}, optimiser, **states)
+        checkpoint.keep(place, {"step": step, "spent": time.time() - began}, optimiser, settings, **states)
     with torch.no_grad():
         for name, value in average.items():
             wanted[name].copy_(value)

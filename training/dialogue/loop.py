@@ -61,6 +61,7 @@ def fit(
     plan: Plan,
     out: Path,
     *,
+    settings: Mapping[str, Any] | None = None,
     quiet: bool = False,
 ) -> list[dict[str, Any]]:
     """Train ``parameters`` in place.
@@ -72,13 +73,15 @@ def fit(
             several processes each gives its share, and the shares add up to the loss.
         plan: steps, rates, clock.
         out: folder of the run.
+        settings: the configuration, kept with the checkpoint: a run of another is not gone on from.
         quiet: no progress.
 
     Returns:
         The rows of the log of this call.
 
     Raises:
-        DataError: the loss is no longer a number, or the checkpoint is of another run.
+        DataError: the loss is no longer a number, or the checkpoint is damaged or trains other weights.
+        UsageError: the checkpoint is of other ``settings``.
         LimitError: no space.
     """
     place = out / f"checkpoint-{name}"
@@ -88,7 +91,7 @@ def fit(
     kind = next(iter(parameters.values())).device.type
     wanted = list(parameters.values())
     optimiser = torch.optim.AdamW(wanted, lr=plan.learning_rate, weight_decay=plan.weight_decay, betas=(0.9, 0.95))
-    saved = checkpoint.take(place, optimiser, model=parameters) or {"step": 0, "spent": 0.0}
+    saved = checkpoint.take(place, optimiser, settings, model=parameters) or {"step": 0, "spent": 0.0}
     step, spent = int(saved["step"]), float(saved["spent"])
     now = time.process_time if plan.clock == "processor" else time.time
     began, began_at = now() - spent, step
@@ -130,14 +133,14 @@ def fit(
                     f"{name} {step}/{plan.steps} loss {rows[-1]['loss']} about {left:.0f} min left", file=sys.stderr
                 )
         if step % plan.checkpoint_every == 0 and rank == 0:
-            checkpoint.keep(place, {"step": step, "spent": now() - began}, optimiser, model=parameters)
+            checkpoint.keep(place, {"step": step, "spent": now() - began}, optimiser, settings, model=parameters)
     if sums:  # ended by the clock between two rows
         minutes = round((now() - began) / 60, 2)
         rows.append({"stage": name, "step": step, "loss": round(sum(sums) / len(sums), 5), "minutes": minutes})
         if rank == 0:
             log_row(out, rows[-1])
     if step > began_at and rank == 0:
-        checkpoint.keep(place, {"step": step, "spent": now() - began}, optimiser, model=parameters)
+        checkpoint.keep(place, {"step": step, "spent": now() - began}, optimiser, settings, model=parameters)
     return rows
 
 

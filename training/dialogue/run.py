@@ -110,7 +110,9 @@ def train_dialogue(
     """Train in place; returns the rows of the log."""
     trained = _prepared(model, config)
     sight = sight_of(model, encoder.processor, config.freeze_vision)
-    return fit("dialogue", trained, _loss(model, encoder, sampler, sight), _plan(config), out, quiet=quiet)
+    loss = _loss(model, encoder, sampler, sight)
+    settings = config.model_dump(mode="json")
+    return fit("dialogue", trained, loss, _plan(config), out, settings=settings, quiet=quiet)
 
 
 def train_sharded(

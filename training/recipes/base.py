@@ -109,6 +109,7 @@ def _run(
             out / "run",
             evaluate=teacher_forced(validation),
             quiet=quiet,
+            started_from=before["weights"] if before else None,
         )
     finally:
         producer.close()

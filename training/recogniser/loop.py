@@ -60,6 +60,7 @@ def train(
     resume: bool = True,
     quiet: bool = False,
     freeze_norms: bool = False,
+    started_from: str | None = None,
 ) -> Run:
     """Train ``model`` in place; it ends with the averaged weights.
 
@@ -72,6 +73,11 @@ def train(
         resume: go on from ``out/checkpoint`` when there is one.
         quiet: no progress line.
         freeze_norms: keep batch norm as it is (adaptation).
+        started_from: hash of the weights ``model`` has at the beginning, which is part of the configuration.
+
+    Raises:
+        DataError: the loss is no longer a number, or the checkpoint is damaged.
+        UsageError: the checkpoint is of another configuration, or started from other weights.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(config.threads)
@@ -87,7 +93,8 @@ def train(
     average = {n: p.detach().clone() for n, p in parameters.items()}
     run = Run(out)
     place = out / "checkpoint"
-    saved = checkpoint.take(place, optimiser, model=_trained(model), average=average) if resume else None
+    settings = config.model_dump(mode="json") | {"started_from": started_from}
+    saved = checkpoint.take(place, optimiser, settings, model=_trained(model), average=average) if resume else None
     if saved is not None:
         run.step, run.elapsed = saved["step"], saved["elapsed"]
         _say(quiet, f"going on at step {run.step}")
@@ -96,7 +103,7 @@ def train(
 
     def keep() -> None:
         about = {"step": run.step, "elapsed": run.elapsed}
-        checkpoint.keep(place, about, optimiser, model=_trained(model), average=average)
+        checkpoint.keep(place, about, optimiser, settings, model=_trained(model), average=average)
 
     started = time.time() - run.elapsed
     sums: dict[str, float] = {}
