@@ -22,7 +22,7 @@ $(VENV)/.demo-ready: $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.test-ready: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) install --quiet -c constraints.txt -e '.[train,score,reason,data,dev]'
+	$(PIP) install --quiet -c constraints.txt -e '.[train,score,reason,data,fast,dev]'
 	@touch $@ $(VENV)/.demo-ready
 
 setup: $(VENV)/.test-ready        ## everything a contributor needs

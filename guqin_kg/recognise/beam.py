@@ -15,8 +15,8 @@ from guqin_kg.recognise.automaton import Automaton
 from guqin_kg.recognise.network import Network
 
 _NEVER = np.float32(-1e9)
-_MARGIN = 8.0
-"""Partial readings this much less likely than the best finished one (in nats) are given up."""
+_MARGIN = 10.0
+"""Partial readings this much less likely (in nats) than the best one of their image, finished or not, are given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,12 @@ def search(
     end: int,
     beams: int = 5,
     bonus: np.ndarray | None = None,
+    margin: float = _MARGIN,
 ) -> list[list[Hypothesis]]:
     """The best readings of each window, best first.
+
+    Where the network is sure one partial reading is left of the ``beams`` that are allowed, so that a step costs what
+    the picture asks for: rows of all images are read together, an image has one to ``beams`` of them.
 
     Args:
         network: the weights.
@@ -56,6 +60,7 @@ def search(
         end: index of the end token.
         beams: how many partial readings are kept, and the most that are returned.
         bonus: log weight added to each token's logit (tokens,), or None.
+        margin: how much less likely than the best (nats) a partial reading may be.
     """
     batch = len(pixels)
     finished: list[list[Hypothesis]] = [[] for _ in range(batch)]
@@ -63,61 +68,60 @@ def search(
         return finished
     memory = network.encode(pixels)
     length = network.config["max_tokens"]
-    rows = np.arange(batch)
-    state = np.full((batch, 1), automaton.start, np.int64)
-    score = np.zeros((batch, 1), np.float32)
-    token = np.full((batch, 1), begin, np.int64)
-    history = np.zeros((batch, 1, 0), np.int64)
-    scores = np.zeros((batch, 1, 0), np.float32)
-    boxes = np.zeros((batch, 1, 0, 4), np.float32)
-    cache = network.start(batch, 1)
+    image = np.arange(batch)
+    state = np.full(batch, automaton.start, np.int64)
+    score = np.zeros(batch, np.float32)
+    token = np.full(batch, begin, np.int64)
+    history = np.zeros((batch, 0), np.int64)
+    scores = np.zeros((batch, 0), np.float32)
+    boxes = np.zeros((batch, 0, 4), np.float32)
+    cache = network.start(batch)
+    best_done = np.full(batch, _NEVER, np.float32)
+    worst_done = np.full(batch, _NEVER, np.float32)
     for step in range(length - 1):
-        logits, box, cache = network.step(token, cache, memory)
+        logits, box, cache = network.step(token, image, cache, memory)
         if bonus is not None:
             logits = logits + bonus
         if step:
-            boxes = np.concatenate([boxes, box[:, :, None]], 2)
-        allowed = automaton.table[state] >= 0
-        allowed[..., end] = automaton.accepting[state]
+            boxes = np.concatenate([boxes, box[:, None]], 1)
         top = logits.max(-1, keepdims=True)
         logp = logits - (top + np.log(np.exp(logits - top).sum(-1, keepdims=True)))
-        total = np.where(allowed, score[..., None] + logp, _NEVER)
-        for at, beam in zip(*np.nonzero(allowed[..., end] & (score > _NEVER / 2)), strict=True):
-            finished[rows[at]].append(
+        for at in np.flatnonzero(automaton.accepting[state]):
+            done = finished[image[at]]
+            done.append(
                 Hypothesis(
-                    tuple(int(t) for t in history[at, beam]),
-                    float(total[at, beam, end]),
-                    tuple(float(s) for s in scores[at, beam]),
-                    boxes[at, beam],
+                    tuple(int(t) for t in history[at]),
+                    float(score[at] + logp[at, end]),
+                    tuple(float(s) for s in scores[at]),
+                    boxes[at],
                 )
             )
-        total[..., end] = _NEVER
-        count, _width, tokens = total.shape
-        flat = total.reshape(count, -1)
-        keep = min(beams, flat.shape[1])
-        chosen = np.argpartition(-flat, keep - 1, axis=1)[:, :keep]
-        best = np.take_along_axis(flat, chosen, 1)
-        alive = []
-        for at in range(count):
-            done = finished[rows[at]]
             done.sort(key=lambda h: -h.score)
             del done[beams:]
-            floor = done[0].score - _MARGIN if done else -1e8
-            if len(done) >= beams:
-                floor = max(floor, done[-1].score)
-            alive.append(best[at].max() > max(floor, -1e8))
-        go = np.flatnonzero(alive)
-        if not len(go) or step == length - 2:
+            best_done[image[at]] = done[0].score
+            if len(done) == beams:
+                worst_done[image[at]] = done[-1].score
+        if step == length - 2:
             break
-        parent, token = np.divmod(chosen[go], tokens)
-        index = (go[:, None], parent)
-        score = best[go]
-        state = automaton.table[state[index], token]
-        state = np.where(score > _NEVER / 2, state, automaton.start)
-        history = np.concatenate([history[index], token[..., None]], 2)
-        scores = np.concatenate([scores[index], logp[(*index, token)][..., None]], 2)
-        boxes = boxes[index]
-        cache = [layer[:, go[:, None], parent] for layer in cache]
-        if len(go) < count:
-            memory, rows = memory.take(go), rows[go]
+        total = np.where(automaton.table[state] >= 0, score[:, None] + logp, _NEVER)
+        total[:, end] = _NEVER
+        best = best_done.copy()
+        np.maximum.at(best, image, total.max(1))
+        floor = np.maximum(best - np.float32(margin), worst_done)
+        row, token = np.nonzero(total > np.maximum(floor, _NEVER / 2)[image][:, None])
+        found = total[row, token]
+        order = np.lexsort((-found, image[row]))
+        row, token, found = row[order], token[order], found[order]
+        # rank among those of the same image
+        rank = np.arange(len(row)) - np.searchsorted(image[row], image[row])
+        kept = rank < beams
+        row, token, score = row[kept], token[kept], found[kept]
+        if not len(row):
+            break
+        image = image[row]
+        history = np.concatenate([history[row], token[:, None]], 1)
+        scores = np.concatenate([scores[row], logp[row, token][:, None]], 1)
+        state = automaton.table[state[row], token]
+        boxes = boxes[row]
+        cache = [layer[:, row] for layer in cache]
     return finished

@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from guqin_kg.recognise import onnx_encoder
+from guqin_kg.recognise.onnx_encoder import Encoder
+
 Array = np.ndarray
 _EPSILON = 1e-5
 _CHUNK = 8
@@ -42,10 +45,6 @@ class Memory:
     keys: list[Array]
     values: list[Array]
 
-    def take(self, rows: Array) -> Memory:
-        """The same for some of the images."""
-        return Memory([k[rows] for k in self.keys], [v[rows] for v in self.values])
-
 
 class Network:
     """Encoder and step-wise decoder over a mapping of float32 arrays.
@@ -58,9 +57,11 @@ class Network:
     def __init__(self, weights: Mapping[str, Array], config: Mapping[str, Any]) -> None:
         self.config = dict(config)
         self.heads: int = config["heads"]
+        self.epsilon = _EPSILON
+        self.encoder: Encoder | None = None
         self.weights = {k: np.asarray(v, np.float32) for k, v in weights.items()}
         w = self.weights
-        self._stem: list[tuple[Array, Array, list[tuple[Array, Array, Array, Array]]]] = []
+        self.stem: list[tuple[Array, Array, list[tuple[Array, Array, Array, Array]]]] = []
         for stage, blocks in enumerate(config["blocks"]):
             down = self._folded(f"stem.downs.{stage}", f"stem.norms.{stage}")
             residual = []
@@ -69,8 +70,8 @@ class Network:
                 residual.append(
                     (*self._folded(f"{at}.conv1", f"{at}.norm1"), *self._folded(f"{at}.conv2", f"{at}.norm2"))
                 )
-            self._stem.append((*down, residual))
-        self._linear = {
+            self.stem.append((*down, residual))
+        self.linear = {
             k.removesuffix(".weight"): (np.ascontiguousarray(v.T), w[k.removesuffix("weight") + "bias"])
             for k, v in w.items()
             if k.endswith(".weight") and v.ndim == 2 and k.removesuffix("weight") + "bias" in w
@@ -82,9 +83,9 @@ class Network:
         for kind in ("encoder", "decoder"):
             for layer in range(self.config[f"{kind}_layers"]):
                 at = f"{kind}.{layer}.attention"
-                parts = [self._linear[f"{at}.{name}"] for name in ("query", "key", "value")]
+                parts = [self.linear[f"{at}.{name}"] for name in ("query", "key", "value")]
                 scale = np.float32((self.config["hidden"] // self.heads) ** -0.5)
-                self._linear[f"{at}.qkv"] = (
+                self.linear[f"{at}.qkv"] = (
                     np.concatenate([parts[0][0] * scale, parts[1][0], parts[2][0]], 1),
                     np.concatenate([parts[0][1] * scale, parts[1][1], parts[2][1]]),
                 )
@@ -99,7 +100,7 @@ class Network:
         return np.ascontiguousarray(flat), bias
 
     def _apply(self, name: str, x: Array) -> Array:
-        weight, bias = self._linear[name]
+        weight, bias = self.linear[name]
         y = x.reshape(-1, x.shape[-1]) @ weight
         y += bias
         return y.reshape(*x.shape[:-1], -1)
@@ -114,11 +115,19 @@ class Network:
 
     def features(self, pixels: Array) -> Array:
         """Grey windows ``(batch, height, width)`` uint8, ink 255, to features ``(batch, cells, hidden)``."""
+        if self.encoder is not None:
+            return self.encoder(pixels)
         return np.concatenate([self._features(pixels[at : at + _CHUNK]) for at in range(0, len(pixels), _CHUNK)])
+
+    def hasten(self) -> bool:
+        """Let onnxruntime encode from now on, where the extra ``fast`` is installed; whether it does."""
+        if self.encoder is None and onnx_encoder.installed():
+            self.encoder = onnx_encoder.encoder_of(self)
+        return self.encoder is not None
 
     def _features(self, pixels: Array) -> Array:
         x = (pixels.astype(np.float32) / np.float32(255))[..., None]
-        for kernel, bias, residual in self._stem:
+        for kernel, bias, residual in self.stem:
             x = _convolve(x, kernel, bias, stride=2)
             np.maximum(x, 0, out=x)
             for first, first_bias, second, second_bias in residual:
@@ -152,46 +161,58 @@ class Network:
             values.append(np.ascontiguousarray(value.reshape(batch, cells, self.heads, -1).transpose(0, 2, 1, 3)))
         return Memory(keys, values)
 
-    def start(self, batch: int, beams: int) -> list[Array]:
-        """Empty caches of the decoder's self-attention: per layer ``(2, batch, beams, heads, 0, head size)``."""
+    def start(self, rows: int) -> list[Array]:
+        """Empty caches of the decoder's self-attention: per layer ``(2, rows, heads, 0, head size)``."""
         size = self.config["hidden"] // self.heads
-        return [
-            np.zeros((2, batch, beams, self.heads, 0, size), np.float32) for _ in range(self.config["decoder_layers"])
-        ]
+        return [np.zeros((2, rows, self.heads, 0, size), np.float32) for _ in range(self.config["decoder_layers"])]
 
-    def step(self, tokens: Array, cache: list[Array], memory: Memory) -> tuple[Array, Array, list[Array]]:
-        """Read one more token on every beam.
+    def step(self, tokens: Array, image: Array, cache: list[Array], memory: Memory) -> tuple[Array, Array, list[Array]]:
+        """Read one more token on every row; an image may have any number of rows.
 
         Args:
-            tokens: int ``(batch, beams)``.
-            cache: as of ``start`` or the step before, beams already reordered.
-            memory: of the same batch.
+            tokens: int ``(rows,)``.
+            image: the image in ``memory`` that each row reads ``(rows,)``, ascending.
+            cache: as of ``start`` or the step before, rows already reordered.
+            memory: of all images.
 
         Returns:
-            Logits of the next token ``(batch, beams, tokens)``, box of this token ``(batch, beams, 4)``, new cache.
+            Logits of the next token ``(rows, tokens)``, box of this token ``(rows, 4)``, new cache.
         """
-        batch, beams = tokens.shape
-        place = cache[0].shape[4]
+        place = cache[0].shape[3]
         x = self.weights["token_embedding.weight"][tokens] + self.weights["token_position"][place]
         grown = []
+        groups = _groups(image)
         for layer, old in enumerate(cache):
             at = f"decoder.{layer}"
             qkv = self._apply(f"{at}.attention.qkv", self._layer_norm(f"{at}.attention_norm", x))
-            query, key, value = np.moveaxis(qkv.reshape(batch, beams, 3, self.heads, 1, -1), 2, 0)
-            new = np.concatenate([old, np.stack([key, value])], axis=4)
+            query, key, value = np.moveaxis(qkv.reshape(len(x), 3, self.heads, 1, -1), 1, 0)
+            new = np.concatenate([old, np.stack([key, value])], axis=3)
             grown.append(new)
             # one query against few keys: sums are quicker than thousands of tiny matrix products
-            weight = _softmax(np.einsum("nbhtd,nbhtd->nbht", np.broadcast_to(query, new[0].shape), new[0]))
-            mixed = np.einsum("nbht,nbhtd->nbhd", weight, new[1]).reshape(batch, beams, -1)
+            weight = _softmax(np.einsum("nhtd,nhtd->nht", np.broadcast_to(query, new[0].shape), new[0]))
+            mixed = np.einsum("nht,nhtd->nhd", weight, new[1]).reshape(len(x), -1)
             x = x + self._apply(f"{at}.attention.output", mixed)
             query = self._apply(f"{at}.cross.query", self._layer_norm(f"{at}.cross_norm", x))
-            query = query.reshape(batch, beams, self.heads, -1).transpose(0, 2, 1, 3)
-            mixed = _softmax(query @ memory.keys[layer]) @ memory.values[layer]
-            x = x + self._apply(f"{at}.cross.output", mixed.transpose(0, 2, 1, 3).reshape(batch, beams, -1))
+            mixed = np.empty_like(query)
+            for rows, images in groups:
+                part = query[rows].reshape(len(images), -1, self.heads, query.shape[-1] // self.heads)
+                part = _softmax(part.transpose(0, 2, 1, 3) @ memory.keys[layer][images]) @ memory.values[layer][images]
+                mixed[rows] = part.transpose(0, 2, 1, 3).reshape(len(rows), -1)
+            x = x + self._apply(f"{at}.cross.output", mixed)
             x += self._mlp(f"{at}.mlp", self._layer_norm(f"{at}.mlp_norm", x))
         x = self._layer_norm("output_norm", x)
         boxes = 1 / (1 + np.exp(-self._apply("box_head", x)))
         return self._apply("token_head", x), boxes, grown
+
+
+def _groups(image: Array) -> list[tuple[Array, Array]]:
+    """Rows and images of those images that have the same number of rows, for each such number."""
+    images, first, counts = np.unique(image, return_index=True, return_counts=True)
+    out = []
+    for count in np.unique(counts):
+        those = np.flatnonzero(counts == count)
+        out.append(((first[those, None] + np.arange(count)).ravel(), images[those]))
+    return out
 
 
 def _convolve(x: Array, kernel: Array, bias: Array, stride: int = 1) -> Array:

@@ -32,6 +32,9 @@ from guqin_kg.recognise.words import Words
 
 BATCH = 64
 
+_MANY = 256
+"""From so many pictures on it is worth a second to load onnxruntime (a third of the time of each)."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -141,6 +144,8 @@ class Recogniser:
         """
         out: list[list[Candidate]] = []
         beams = max(self.beams, min(top + 1, 24))
+        if len(windows) >= _MANY:
+            self.network.hasten()
         for at in range(0, len(windows), BATCH):
             found = search(
                 self.network,
@@ -304,7 +309,7 @@ def network_of(model: shelf.Model) -> tuple[Network, int, int]:
         network = Network(model.weights, model.config)
         height, width = int(model.config["height"]), int(model.config["width"])
         memory = network.encode(np.zeros((1, height, width), np.uint8))
-        logits = network.step(np.full((1, 1), BEGIN), network.start(1, 1), memory)[0]
+        logits = network.step(np.array([BEGIN]), np.array([0]), network.start(1), memory)[0]
         if logits.shape[-1] != len(model.vocabulary):
             raise ValueError(f"the weights know {logits.shape[-1]} words, the vocabulary has {len(model.vocabulary)}")
     except (KeyError, ValueError, TypeError, IndexError, ArithmeticError) as error:
