@@ -150,6 +150,34 @@ def test_numpy_and_peft_agree(toy, crops, tmp_path):
             np.testing.assert_allclose(ours[name], tensor.float().numpy(), atol=2e-3, err_msg=name)
 
 
+def test_stages_are_averaged(toy, tmp_path):
+    from safetensors.numpy import load_file
+
+    from training.recipes import average, base
+
+    out, settings, _ = toy
+    later = tmp_path / "later"
+    base.run(settings, later, base=out, quiet=True, cache=out / "run" / "shards")
+    about = average.average([out, later], tmp_path / "mean", images=16, other_characters=0.0)
+    first, second, mean = (load_file(folder / "model.safetensors") for folder in (out, later, tmp_path / "mean"))
+    moved = 0.0
+    for name, value in mean.items():
+        if value.dtype.kind == "f":
+            expected = (first[name].astype("float32") + second[name].astype("float32")) / 2
+            np.testing.assert_allclose(value.astype("float32"), expected, rtol=2e-3, atol=1e-4)
+            moved += float(np.abs(value.astype("float32") - first[name].astype("float32")).sum())
+    assert moved > 0
+    assert about["averaged"][1]["started_from"]["weights"] == about["averaged"][0]["weights"]
+    assert shelf.load(tmp_path / "mean").vocabulary.hash == shelf.load(out).vocabulary.hash
+    with pytest.raises(UsageError, match="no average"):
+        average.average([out], tmp_path / "none")
+    small = settings.model_copy(update={"architecture": settings.architecture.model_copy(update={"hidden": 24})})
+    base.run(small, tmp_path / "small", quiet=True, cache=out / "run" / "shards")
+    with pytest.raises(UsageError, match="another vocabulary or shape"):
+        average.average([out, tmp_path / "small"], tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
 def test_no_usable_crop(toy, tmp_path):
     from training import config
     from training.recipes import adapt

@@ -60,10 +60,7 @@ def card(folder: Path) -> str:
         "for 45 %, from fonts installed by name (LXGW WenKai, AR PL UKai and UMing, TW-Kai, HanaMin, "
         "Noto Serif, Yuji Boku and Syuku, Klee One, Zhi Mang Xing, Liu Jian Mao Cao; OFL, Arphic and similar). "
         "No real image. Shapes and weights: `training/recogniser/shapes.yaml`.",
-        f"- Command: `{about['command']}`, seed {about['config']['seed']}; the run ends by the clock "
-        f"({about['config']['max_minutes']} minutes), so another machine sees another number of images.",
-        f"- Ran for {about['minutes']} minutes on two busy cores: {about['steps']} steps, "
-        f"{about['images_seen']} images." + _before(about.get("started_from")),
+        *_made(about),
         f"- Graph: `{about['graph']}`.",
         f"- Drawn images never trained on: {drawn['validation_whole']:.1%} of readings whole, led along the truth.",
     ]
@@ -77,14 +74,29 @@ def card(folder: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _made(about: dict[str, Any]) -> list[str]:
+    """How it was made: a stage by the clock, or the mean of such stages."""
+    if "averaged" in about:
+        last = max(about["averaged"], key=lambda stage: len(json.dumps(stage)))
+        return [
+            f"- Command: `{about['command']}`: the mean of the weights of {len(about['averaged'])} stages, "
+            "of which each later one went on from the one before." + _before(last),
+        ]
+    return [
+        f"- Command: `{about['command']}`, seed {about['config']['seed']}; the run ends by the clock "
+        f"({about['config']['max_minutes']} minutes), so another machine sees another number of images.",
+        f"- Ran for {about['minutes']} minutes on two busy cores: {about['steps']} steps, "
+        f"{about['images_seen']} images." + _before(about.get("started_from")),
+    ]
+
+
 def _before(earlier: dict[str, Any] | None) -> str:
-    """The stages before the last one, in a sentence each, the latest first."""
+    """A stage and those before it, in a sentence each, the latest first."""
     if not earlier:
         return ""
     return (
-        f" It went on from the model that `{earlier.get('command')}` (seed {earlier.get('seed')}) had made in "
-        f"{earlier.get('minutes')} minutes from {earlier.get('images_seen')} images."
-        + _before(earlier.get("started_from"))
+        f" Before it: `{earlier.get('command')}` (seed {earlier.get('seed')}), "
+        f"{earlier.get('minutes')} minutes, {earlier.get('images_seen')} images." + _before(earlier.get("started_from"))
     )
 
 
