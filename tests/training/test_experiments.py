@@ -37,9 +37,16 @@ def test_a_later_stage_says_where_it_came_from(tmp_path: Path) -> None:
     folder = resources.folder("models") / "recogniser"
     earlier = started_from(folder)
     assert earlier["weights"] == file_hash(folder / "model.safetensors")
-    assert earlier["images_seen"] > 0
+    stages = earlier["averaged"]
+    assert stages[0]["weights"] == stages[1]["started_from"]["weights"]
     for name in ("model.safetensors", "calibration.json"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     about = json.loads((folder / "training.json").read_text("utf-8"))
-    (tmp_path / "training.json").write_text(json.dumps({**about, "started_from": earlier}), "utf-8")
-    assert f"from {earlier['images_seen']} images" in card(tmp_path)
+    del about["averaged"]
+    made = {"minutes": 1.0, "steps": 2, "images_seen": 3, "config": {"seed": 9, "max_minutes": 1.0}}
+    (tmp_path / "training.json").write_text(json.dumps({**about, **made, "started_from": earlier}), "utf-8")
+    told = card(tmp_path)
+    assert "2 steps, 3 images. Before it:" in told
+    assert "the mean of the weights of 2 stages" in told
+    for stage in (stages[1], stages[0]):
+        assert f"{stage['images_seen']} images" in told

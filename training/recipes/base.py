@@ -31,6 +31,10 @@ VALIDATION = 10_000_000
 """Added to the seed for drawn images that are never trained on."""
 
 
+_STAGE = ("steps", "images_seen", "minutes", "started_from", "averaged")
+"""What a later model tells of the one it goes on from."""
+
+
 def vocabulary_of(words: Words) -> Vocabulary:
     """All base notations of the graph that can be written in a reading and have a form to draw."""
     return Vocabulary.of(b for b in words.bases() if words.inventory.by_id[b].forms)
@@ -143,7 +147,7 @@ def started_from(base: Path) -> dict[str, Any]:
     if (base / "training.json").is_file():
         about = json.loads((base / "training.json").read_text("utf-8"))
     out = {"weights": file_hash(base / "model.safetensors"), "seed": about.get("config", {}).get("seed")}
-    return out | {k: about[k] for k in ("command", "steps", "images_seen", "minutes", "started_from") if k in about}
+    return out | {k: about[k] for k in ("command", *_STAGE) if k in about}
 
 
 def teacher_forced(shard: Shard, batch: int = 128) -> Callable[[nn.Module, int], dict[str, Any]]:

@@ -77,11 +77,7 @@ def card(folder: Path) -> str:
 def _made(about: dict[str, Any]) -> list[str]:
     """How it was made: a stage by the clock, or the mean of such stages."""
     if "averaged" in about:
-        last = max(about["averaged"], key=lambda stage: len(json.dumps(stage)))
-        return [
-            f"- Command: `{about['command']}`: the mean of the weights of {len(about['averaged'])} stages, "
-            "of which each later one went on from the one before." + _before(last),
-        ]
+        return [f"- Command: `{about['command']}`: {_mean(about['averaged'])}"]
     return [
         f"- Command: `{about['command']}`, seed {about['config']['seed']}; the run ends by the clock "
         f"({about['config']['max_minutes']} minutes), so another machine sees another number of images.",
@@ -90,10 +86,21 @@ def _made(about: dict[str, Any]) -> list[str]:
     ]
 
 
+def _mean(stages: list[dict[str, Any]]) -> str:
+    """That it is the mean of ``stages``, and where the longest chain of them came from."""
+    last = max(stages, key=lambda stage: len(json.dumps(stage)))
+    return (
+        f"the mean of the weights of {len(stages)} stages, of which each later one went on from the one before."
+        + _before(last)
+    )
+
+
 def _before(earlier: dict[str, Any] | None) -> str:
     """A stage and those before it, in a sentence each, the latest first."""
     if not earlier:
         return ""
+    if "averaged" in earlier:
+        return f" Before it: `{earlier.get('command')}`, {_mean(earlier['averaged'])}"
     return (
         f" Before it: `{earlier.get('command')}` (seed {earlier.get('seed')}), "
         f"{earlier.get('minutes')} minutes, {earlier.get('images_seen')} images." + _before(earlier.get("started_from"))
