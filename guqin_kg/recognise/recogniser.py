@@ -33,7 +33,7 @@ from guqin_kg.recognise.words import Words
 BATCH = 64
 
 _MANY = 256
-"""From so many pictures on it is worth a second to load onnxruntime (a third of the time of each)."""
+"""From so many pictures on it is worth a second to load onnxruntime (it takes a third off the time of the encoder)."""
 
 
 @dataclass(frozen=True)
