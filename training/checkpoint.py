@@ -127,6 +127,19 @@ def take(
     return run
 
 
+def refuse_other(place: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse, before anything is drawn or trained, to go on from the checkpoint ``place`` with other ``settings``.
+
+    Raises:
+        UsageError: it is of a run with other settings. Where none or a damaged one lies, ``take`` speaks.
+    """
+    try:
+        run = json.loads((place / "run.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return
+    _same(place, run.get(_SETTINGS), settings)
+
+
 def _same(place: Path, before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> None:
     if not before or not now:
         return

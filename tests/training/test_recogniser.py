@@ -150,6 +150,22 @@ def test_numpy_and_peft_agree(toy, crops, tmp_path):
             np.testing.assert_allclose(ours[name], tensor.float().numpy(), atol=2e-3, err_msg=name)
 
 
+def test_another_configuration_into_the_folder_of_a_run_draws_nothing(toy, tmp_path):
+    from training.recipes import base
+
+    out, settings, _ = toy
+    mine = tmp_path / "mine"
+    shutil.copytree(out, mine)
+    shards = mine / "run" / "shards"
+    shutil.rmtree(shards)
+    with pytest.raises(UsageError, match="seed 1 there, 7 here"):
+        base.run(settings.model_copy(update={"seed": 7}), mine, quiet=True)
+    with pytest.raises(UsageError, match="started_from"):
+        base.run(settings, mine, base=out, quiet=True)
+    assert not shards.exists()
+    assert shelf.file_hash(mine / "model.safetensors") == shelf.file_hash(out / "model.safetensors")
+
+
 def test_stages_are_averaged(toy, tmp_path):
     from safetensors.numpy import load_file
 

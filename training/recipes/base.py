@@ -22,7 +22,7 @@ from guqin_kg.recognise import automata
 from guqin_kg.recognise.vocabulary import Vocabulary
 from guqin_kg.recognise.weights import file_hash
 from guqin_kg.recognise.words import Words
-from training import output, precision
+from training import checkpoint, output, precision
 from training.config import RecogniserTraining
 from training.recogniser import bundle, loop
 from training.recogniser.shards import Blocks, Producer, Shard
@@ -90,6 +90,8 @@ def _run(
         before = started_from(base)
         known_model, known = bundle.read(base)
         model = bundle.grown(known_model, known, vocabulary, config.seed)
+    weights = before["weights"] if before else None
+    checkpoint.refuse_other(out / "run" / "checkpoint", loop.settings_of(config, weights))
     settings = model.config
     recipe = Recipe(
         vocabulary, settings.height, settings.width, settings.max_tokens, config.other_characters, extra=extra
@@ -113,7 +115,7 @@ def _run(
             out / "run",
             evaluate=teacher_forced(validation),
             quiet=quiet,
-            started_from=before["weights"] if before else None,
+            started_from=weights,
         )
     finally:
         producer.close()

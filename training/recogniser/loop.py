@@ -93,7 +93,7 @@ def train(
     average = {n: p.detach().clone() for n, p in parameters.items()}
     run = Run(out)
     place = out / "checkpoint"
-    settings = config.model_dump(mode="json") | {"started_from": started_from}
+    settings = settings_of(config, started_from)
     saved = checkpoint.take(place, optimiser, settings, model=_trained(model), average=average) if resume else None
     if saved is not None:
         run.step, run.elapsed = saved["step"], saved["elapsed"]
@@ -157,6 +157,11 @@ def train(
             parameter.copy_(average[name])
     model.eval()
     return run
+
+
+def settings_of(config: RecogniserTraining, started_from: str | None) -> dict[str, Any]:
+    """What makes a run this run and no other: its configuration and the hash of the weights it starts from."""
+    return config.model_dump(mode="json") | {"started_from": started_from}
 
 
 def _step(
