@@ -58,6 +58,8 @@ class DialogueTraining(_Strict):
     """Folder or hub id of a vision-language model, ``bundled``, or None: a new model of ``shape``."""
     seed: int = 1
     shape: Shape = Shape()
+    tower: str | None = None
+    """Folder of a recogniser (or ``bundled``) whose encoder takes the place of the base's tower; None: the base's own."""
     freeze_vision: bool = True
     lora: DialogueLora | None = None
     dialogues: Literal["six", "twenty-two"] = "twenty-two"

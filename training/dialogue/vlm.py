@@ -32,8 +32,7 @@ def build(shape: Shape, alphabet: Sequence[str], seed: int) -> tuple[Any, Any]:
     """A new model and its processor: the recogniser's encoder as it is, the rest fixed by ``seed``."""
     from transformers import LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor, Qwen2Config
 
-    folder = resources.folder("models") / "recogniser" if shape.recogniser == BUNDLED else Path(shape.recogniser)
-    vision, weights = tower.from_recogniser(folder, shape.merge)
+    vision, weights = tower.from_recogniser(_recogniser(shape.recogniser), shape.merge)
     torch.manual_seed(seed)
     words = characters.build(alphabet)
     processor = LlavaProcessor(
@@ -70,6 +69,28 @@ def build(shape: Shape, alphabet: Sequence[str], seed: int) -> tuple[Any, Any]:
     model.generation_config.eos_token_id = words.eos_token_id
     model.generation_config.pad_token_id = words.pad_token_id
     return model, processor
+
+
+def see_with(model: Any, recogniser: str) -> None:
+    """Give the model's tower the encoder of a (later) recogniser; what speaks has to learn to understand it.
+
+    Raises:
+        DataError: no recogniser there, the tower is not ours, or its shape is another.
+    """
+    tower_now = vision_tower(model)
+    folder = _recogniser(recogniser)
+    if not isinstance(tower_now, tower.GlyphTower):
+        raise DataError("only our own tower can take a recogniser's encoder", hint="leave `tower` out for this base")
+    vision, weights = tower.from_recogniser(folder, tower_now.config.merge)
+    same = ("height", "width", "channels", "blocks", "hidden", "heads", "feed_forward", "encoder_layers")
+    other = [name for name in same if getattr(vision, name) != getattr(tower_now.config, name)]
+    if other:
+        raise DataError(f"its encoder is of another shape than the tower: {', '.join(other)}", file=folder)
+    tower_now.load_state_dict(weights)
+
+
+def _recogniser(name: str) -> Path:
+    return resources.folder("models") / "recogniser" if name == BUNDLED else Path(name).expanduser()
 
 
 def place_of(base: str) -> str:

@@ -94,6 +94,8 @@ def _run(
     undrawn = seen_only(found, pictures)
     if config.base:
         model, processor = vlm.load(config.base, trust_remote_code=trust_remote_code)
+        if config.tower is not None:
+            vlm.see_with(model, config.tower)
         if config.lora is not None and not hasattr(model, "peft_config"):
             named = config.base if config.base == BUNDLED else vlm.place_of(config.base)
             model = vlm.adapt(model, config.lora, named, config.seed)
