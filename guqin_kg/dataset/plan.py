@@ -23,7 +23,7 @@ from guqin_kg.notation.grammar import Grammar, default_grammar, grammar_of
 
 PLAN_FILE, NOTATIONS_FILE = "plan.json", "notations.jsonl"
 FORMATS = ("webdataset", "parquet")
-VERSION = 4
+VERSION = 5
 _TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 _DRAWN = (
     "BasicNotation", "WrittenForm", "CompositionStep", "CharacterOutline", "LayoutTemplate", "LayoutSlot", "LayoutRole",

@@ -34,6 +34,7 @@ class Template:
     boxes: tuple[Box, ...]
     boxes_in_prints: tuple[Box, ...]
     gap: float = 0.03
+    gap_in_prints: float = 0.03
     first: float | None = None
     first_in_prints: float | None = None
     height_factor: float = 0.9
@@ -99,6 +100,8 @@ def load_templates(inventory: Inventory) -> list[Template]:
         first = number(iri, "firstShare")
         in_prints = number(iri, "firstShareInPrints")
         gap, factor = number(iri, "gap"), number(iri, "heightFactor")
+        gap = 0.03 if gap is None else gap
+        gap_in_prints = number(iri, "gapInPrints")
         spread = number(iri, "spread")
         out.append(
             Template(
@@ -109,7 +112,8 @@ def load_templates(inventory: Inventory) -> list[Template]:
                 roles=frozenset(roles),
                 boxes=tuple(_box(p, iri) for p in plain),
                 boxes_in_prints=tuple(_box(p, iri) for p in carved),
-                gap=0.03 if gap is None else gap,
+                gap=gap,
+                gap_in_prints=gap if gap_in_prints is None else gap_in_prints,
                 first=first,
                 first_in_prints=first if in_prints is None else in_prints,
                 height_factor=0.9 if factor is None else factor,
@@ -251,7 +255,8 @@ def _table(root: Step, leaves: int) -> Table:
                 visit(kid, maker.slot(node, depth, plain, carved, t.spread), depth + 1)
             return
         first = None if t.first is None else (t.first, t.first_in_prints or t.first)
-        stack = maker.stack(step.shares, first, t.gap, t.spread, step.inset, upright=t.operator in "⿱⿳")
+        gap = t.gap, t.gap_in_prints
+        stack = maker.stack(step.shares, first, gap, t.spread, step.inset, upright=t.operator in "⿱⿳")
         for i, kid in enumerate(step.kids):
             visit(kid, maker.kid(node, depth, stack, i), depth + 1)
 

@@ -23,8 +23,8 @@ class Table:
         slots: ``(2, s)``: node of a slot, first of its four random numbers.
         slot_boxes: ``(9, s)``: box in type, change towards prints, spread.
         stacks: ``(2, k)``: first of two random numbers, number of parts.
-        stack_values: ``(10, k)``: shares, wanted share in type (NaN: none), change towards prints, gap, spread, inset
-            of the first part, whether upright, and whether a share is wanted.
+        stack_values: ``(11, k)``: shares, wanted share in type (NaN: none), change towards prints, gap in type, change
+            towards prints, spread, inset of the first part, whether upright, and whether a share is wanted.
         kids: ``(4, q)``: node, stack, place in it, first of two random numbers.
     """
 
@@ -72,14 +72,16 @@ class TableMaker:
         return node
 
     def stack(
-        self, shares: Sequence[float], first: tuple[float, float] | None, gap: float, spread: float, inset: float, *,
-        upright: bool,
+        self, shares: Sequence[float], first: tuple[float, float] | None, gap: tuple[float, float], spread: float,
+        inset: float, *, upright: bool,
     ) -> int:  # fmt: skip
-        """A stack or row whose parts share the room; ``first`` is the wanted share of the first, in type and prints."""
+        """A stack or row whose parts share the room; ``first`` (the wanted share of the first) and ``gap`` are given
+        for type and for prints."""
         padded = (*shares, *(0.0 for _ in range(_MOST - len(shares))))
         plain, carved = first or (0.0, 0.0)
+        room = gap[0], gap[1] - gap[0]
         self._stacks.append((self._numbers(2), len(shares)))
-        self._stack_values.append((*padded, plain, carved - plain, gap, spread, inset, upright, first is not None))
+        self._stack_values.append((*padded, plain, carved - plain, *room, spread, inset, upright, first is not None))
         return len(self._stacks) - 1
 
     def kid(self, parent: int, depth: int, stack: int, place: int) -> int:
@@ -97,7 +99,7 @@ class TableMaker:
         return Table(
             columns(self._nodes, 2, np.int64), np.array(self._leaves, np.int64),
             columns(self._slots, 2, np.int64), columns(self._slot_boxes, 9, np.float64),
-            columns(self._stacks, 2, np.int64), columns(self._stack_values, 10, np.float64),
+            columns(self._stacks, 2, np.int64), columns(self._stack_values, 11, np.float64),
             columns(self._kids, 4, np.int64),
         )  # fmt: skip
 
@@ -151,12 +153,13 @@ def _stacks(
 ) -> None:  # fmt: skip
     (number, count), first_stack, program = joined([t.stacks for t in tables])
     values, _, _ = joined([t.stack_values for t in tables])
-    shares, plain, change, gap, spread, inset, upright, wanted = (values[:_MOST], *values[_MOST:])
+    shares, plain, change, gap, closer, spread, inset, upright, wanted = (values[:_MOST], *values[_MOST:])
     number = number + program * width
     first = np.where(wanted > 0, 0.65 * (plain + prints.take(program) * change) + 0.35 * shares[0], shares[0])
     rest = shares[1:] * np.where(wanted > 0, (1 - first) / shares[1:].sum(0), 1.0)
     first = np.minimum(0.78, np.maximum(0.14, first + flat.take(number) * spread))
     sizes = np.vstack([first, rest])
+    gap = gap + prints.take(program) * closer
     gap = np.minimum(0.1, gap * loose.take(program) + flat.take(number + 1) * spread * 0.5)
     sizes *= (1 - gap * (count - 1)) / sizes.sum(0)
     begins = np.vstack([np.zeros_like(gap), sizes[0] + gap, sizes[0] + sizes[1] + 2 * gap])

@@ -233,7 +233,7 @@ def sample_spec(
         return Spec(
             **common,
             prints=span(0.35, 1.25), looseness=span(-0.8, 1.4), jitter=span(0.5, 1.35),
-            aspect=round(1.08 * math.exp(0.10 * normal()), 4),
+            aspect=round(1.04 * math.exp((0.28 if chance(0.25) else 0.11) * normal()), 4),
             weight=round(1.08 * math.exp(0.19 * normal()), 4), uneven=span(0.02, 0.2),
             wobble=span(0.002, 0.009 + 0.006 * shaky),
             shift=span(0.003, 0.018), slant=round(0.045 * normal() - 0.01, 4), turn=round(1.3 * normal(), 3),

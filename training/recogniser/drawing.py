@@ -179,6 +179,9 @@ class Painter:
             changes["weight"] = spec.weight * float(np.exp(rng.normal(0.1, 0.18)))
             if not degraded and len(sampled.bases) <= 4 and rng.random() < 0.35:
                 changes["resolution"] = int(rng.integers(18, 40))
+        if len(sampled.bases) == 1 and preset != "clean" and rng.random() < 0.5:
+            # a word alone is squeezed into the narrow column of an aside, or fills a square of its own
+            changes["aspect"] = spec.aspect * float(np.exp(rng.uniform(-0.7, 0.5)))
         if rng.random() < _OTHER_FORMS:
             changes["forms"] = tuple((base, int(rng.integers(n))) for base, n in counts.items() if n > 1)
         spec = replace(spec, **changes)
