@@ -9,6 +9,7 @@ import click
 
 from guqin_kg.cli.common import echo_json, format_option, talk, workspace_option
 from guqin_kg.cli.training import (
+    FILE,
     FOLDER,
     finish,
     given,
@@ -83,6 +84,7 @@ def _line(row: dict[str, Any]) -> str:
 @click.command("dialogue")
 @click.option("--model", default="bundled", show_default=True, help="Folder of a model or adapter, or a hub id.")
 @click.option("--data", type=FOLDER, help="Folder of `guqin regenerate`.")
+@click.option("--crops", type=FILE, help="Ask about labelled crops (JSON lines with `file` and `reading`) instead.")
 @click.option("--notations", type=click.IntRange(1), default=50, show_default=True, help="Held-out ones to ask about.")
 @click.option("--scope", type=click.Choice(["curated", "lexicon"]), default="curated", show_default=True)
 @click.option("--lang", type=click.Choice(["zh", "en"]), default="zh", show_default=True, help="Language.")
@@ -103,6 +105,7 @@ def _line(row: dict[str, Any]) -> str:
 def evaluate_dialogue(
     model: str,
     data: Path | None,
+    crops: Path | None,
     notations: int,
     scope: str,
     lang: str,
@@ -124,6 +127,7 @@ def evaluate_dialogue(
     Examples:
       guqin evaluate dialogue --model models/dialogue
       guqin evaluate dialogue --model models/qwen --notations 200 --scope lexicon --format json
+      guqin evaluate dialogue --crops labels.jsonl --notations 100
     """
     need_torch()
     import tempfile
@@ -134,7 +138,7 @@ def evaluate_dialogue(
 
     with tempfile.TemporaryDirectory() as cache:
         report = recipe.measure(
-            model, open_graph(workspace, say=talk), data=data, notations=notations, scope=scope, lang=lang,
+            model, open_graph(workspace, say=talk), data=data, crops=crops, notations=notations, scope=scope, lang=lang,
             preset=preset, seed=seed, others=others, cache=Path(cache), trust_remote_code=trust_remote_code,
         )  # fmt: skip
     if out:
@@ -142,7 +146,7 @@ def evaluate_dialogue(
     if card:
         from training.dialogue.card import add
 
-        add(Path(model), f"{scope}, {preset}", report)
+        add(Path(model), "real crops" if crops else f"{scope}, {preset}", report)
     if fmt == "json":
         echo_json(report)
     else:

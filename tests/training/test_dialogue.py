@@ -301,6 +301,41 @@ def test_measuring_asks_held_out_notations_and_a_blank_picture(
     assert report["loss"]["one_turn_alone"] > 0
 
 
+def test_measuring_asks_about_labelled_crops_of_held_out_notations_only(
+    session: GraphSession, trained: Path, found: dict[str, list[Conversation]], cache: Path, tmp_path: Path
+) -> None:
+    held, known = found["val"][0].reading, found["train"][0].reading
+    labels = tmp_path / "labels.jsonl"
+    rows = []
+    for at, reading in enumerate((held, known, held)):
+        blank(40).save(tmp_path / f"{at}.png")
+        rows.append(json.dumps({"file": f"{at}.png", "reading": reading}, ensure_ascii=False))
+    labels.write_text("\n".join(rows), "utf-8")
+    folder = next(
+        p for p in cache.glob("dialogues-*") if '"set":"twenty-two"' in (p / "train.jsonl").read_text("utf-8")
+    )
+    report = measure(str(trained), session, data=folder, crops=labels, notations=5, cache=cache)
+    assert report["notations"] == 2  # both pictures of the held-out one, none of the other
+    assert report["facts"]["whole"]["asked"] == 2
+    assert {row["reading"] for row in report["wrong"]} <= {held}
+
+
+def test_a_later_stage_can_see_with_the_encoder_of_a_later_recogniser(trained: Path, tmp_path: Path) -> None:
+    model, _ = vlm.load(str(trained))
+    tower = vlm.vision_tower(model)
+    before = {name: value.clone() for name, value in tower.state_dict().items()}
+    with torch.no_grad():
+        for value in tower.parameters():
+            value.add_(1.0)
+    vlm.see_with(model, "bundled")
+    after = tower.state_dict()
+    assert all(torch.allclose(before[name], after[name], atol=1e-2) for name in before)  # kept in half precision
+    with pytest.raises(DataError, match="no recogniser"):
+        vlm.see_with(model, str(tmp_path))
+    with pytest.raises(DataError, match="our own tower"):
+        vlm.see_with(torch.nn.ModuleDict({"vision_tower": torch.nn.Linear(1, 1)}), "bundled")
+
+
 def test_bad_input_is_said_plainly(session: GraphSession, trained: Path, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("batchh: 3\nlora: {rnk: 2}\nsteps: 0\n", "utf-8")

@@ -59,7 +59,7 @@ class DialogueTraining(_Strict):
     seed: int = 1
     shape: Shape = Shape()
     tower: str | None = None
-    """Folder of a recogniser (or ``bundled``) whose encoder takes the place of the base's tower; None: the base's own."""
+    """Folder of a recogniser (or ``bundled``) whose encoder replaces the base's tower; None: it keeps its own."""
     freeze_vision: bool = True
     lora: DialogueLora | None = None
     dialogues: Literal["six", "twenty-two"] = "twenty-two"

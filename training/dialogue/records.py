@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from guqin_kg.errors import DataError, LimitError, NotFoundError
 from guqin_kg.query.session import GraphSession
 from training.dialogue.config import DialogueTraining
+
+if TYPE_CHECKING:
+    from guqin_kg.dialogue.generate import Record
+    from guqin_kg.model import Notation
 
 SPLITS = ("train", "val")
 _CHUNK = 2000
@@ -117,8 +120,8 @@ def generate(
             folder.mkdir(parents=True, exist_ok=True)
             files = {split: (folder / f"{split}.jsonl").open("wb") for split in SPLITS}
             try:
-                for split, line in _lines(config, session, which):
-                    files[split].write(line)
+                for record in _written(config, session, which, _chosen(config, session)):
+                    files[record.split].write(record.line)
             finally:
                 for file in files.values():
                     file.close()
@@ -130,8 +133,33 @@ def generate(
     return read_folder(folder)
 
 
-def _lines(config: DialogueTraining, session: GraphSession, which: str) -> Iterator[tuple[str, bytes]]:
-    """Lines of records with their split; notations that the store does not hold are stated beside it."""
+def held_out_pictures(
+    config: DialogueTraining, session: GraphSession, pictures: Sequence[tuple[Path, Notation]]
+) -> list[Conversation]:
+    """Conversations about pictures of the user's, of those whose notation falls into ``val``: no run trains on it."""
+    from guqin_kg.notation.iri import notation_iri
+
+    asked = {notation_iri(notation, session.grammar): notation for _, notation in pictures}
+    records = _written(config, session, config.dialogues, list(asked.values()))
+    found = {c.iri: c for c in (conversation(json.loads(r.line)) for r in records if r.split == "val")}
+    named = ((path, found.get(notation_iri(notation, session.grammar))) for path, notation in pictures)
+    return [replace(known, image=path) for path, known in named if known is not None]
+
+
+def _chosen(config: DialogueTraining, session: GraphSession) -> list[Notation]:
+    """The notations that a configuration names."""
+    from guqin_kg.notation.lexicon import curated, published
+
+    every = list(curated(session.grammar)) if config.scope == "curated" else list(published(session.grammar))
+    count = len(every) if config.notations is None else config.notations
+    order = np.random.default_rng(config.seed).permutation(len(every))[:count]
+    return [every[int(at)] for at in sorted(order)]
+
+
+def _written(
+    config: DialogueTraining, session: GraphSession, which: str, notations: Sequence[Notation]
+) -> Iterator[Record]:
+    """Records of notations; those that the store does not hold are stated beside it."""
     import pyoxigraph as ox
 
     from guqin_kg.dialogue.generate import Writer, make_views
@@ -141,20 +169,16 @@ def _lines(config: DialogueTraining, session: GraphSession, which: str) -> Itera
     from guqin_kg.dialogue.turns import pick_sets, turn_sets
     from guqin_kg.notation.format import short_reading
     from guqin_kg.notation.iri import notation_iri
-    from guqin_kg.notation.lexicon import curated, published
     from guqin_kg.notation.rdf import to_triples
 
     grammar, library = session.grammar, session.library
-    every = list(curated(grammar)) if config.scope == "curated" else list(published(grammar))
-    count = len(every) if config.notations is None else config.notations
-    order = np.random.default_rng(config.seed).permutation(len(every))[:count]
-    chosen = iter([every[int(at)] for at in sorted(order)])
     (turns,) = pick_sets(
         turn_sets(load_templates(template_folders(session.workspace), config.lang)), which, [config.lang]
     )
     views = make_views([turns], library)
     needed = [views[key] for key in sorted({view_of(t) for t in turns.templates}, key=repr)]
-    while part := list(islice(chosen, _CHUNK)):
+    for start in range(0, len(notations), _CHUNK):
+        part = notations[start : start + _CHUNK]
         aside = ox.Store()
         aside.bulk_extend(
             ox.Quad(t.subject, t.predicate, t.object) for notation in part for t in to_triples(notation, grammar)
@@ -166,5 +190,4 @@ def _lines(config: DialogueTraining, session: GraphSession, which: str) -> Itera
         iris = [notation_iri(notation, grammar) for notation in part]
         rows.fetch(iris)
         for iri, notation in zip(iris, part, strict=True):
-            record = writer.record(iri, short_reading(notation, grammar))
-            yield record.split, record.line
+            yield writer.record(iri, short_reading(notation, grammar))

@@ -168,6 +168,7 @@ def adapt(args: argparse.Namespace) -> dict[str, Any]:
             next((i for i, c in enumerate(row) if c.reading == t), None) for row, t in zip(read, truths, strict=True)
         ]
         closed = measure.on_crops(reader, test, name="test pages", closed=True)
+        sequence = after_neighbours(reader, folder, pool, test, read)
     if not args.crops:
         measure.write(raw, args.out / "adapted")
     return {
@@ -176,9 +177,23 @@ def adapt(args: argparse.Namespace) -> dict[str, Any]:
         "minutes": about["minutes"],
         "open": raw.to_json(),
         "closed": closed.to_json(),
+        "open, with the sequence prior": sequence.to_json(),
         "temperature_on_test_pages": fit_temperature(scores, right),
         "other_bias_on_test_pages": other_bias(reader, read),
     }
+
+
+def after_neighbours(
+    reader: Recogniser, folder: Path, pool: Crops, test: Crops, read: Sequence[list[Candidate]]
+) -> measure.Report:
+    """The test pages reranked with the sequence prior: counts of the other pages, the weight of the model in use."""
+    from guqin_kg.recognise import prior as priors
+    from training.recipes.prior import count
+
+    prior = count(pool.rows, reader.words)
+    prior.weight = priors.load(folder).weight
+    reranked = measure.by_page(read, [row.page for row in test.rows], prior, reader)
+    return measure.report("test pages", [row.reading for row in test.rows], reranked, reader)
 
 
 def other_bias(reader: Recogniser, real: Sequence[Sequence[Candidate]], count: int = 500) -> float:

@@ -18,6 +18,7 @@ from guqin_kg.query.session import GraphSession
 from training.dialogue.config import BUNDLED, DialogueTraining
 
 if TYPE_CHECKING:
+    from guqin_kg.model import Notation
     from training.dialogue.pictures import Pictures
     from training.dialogue.records import Conversation
 
@@ -172,6 +173,7 @@ def measure(
     session: GraphSession,
     *,
     data: Path | None = None,
+    crops: Path | None = None,
     notations: int = 50,
     scope: str = "curated",
     lang: str = "zh",
@@ -182,6 +184,17 @@ def measure(
     trust_remote_code: bool = False,
 ) -> dict[str, Any]:
     """Ask a trained model about held-out notations, and about ``others`` pictures that are no jianzi.
+
+    Args:
+        model_folder: a folder, an adapter's folder, ``bundled``, or a hub id.
+        session: the opened graph: source of the questions and judge of the answers.
+        data: dialogues of ``guqin regenerate`` to ask about.
+        crops: labelled crops to ask about (JSON lines), those of held-out notations; else pictures are drawn.
+        notations: how many to ask about.
+        scope, lang, preset, seed: which notations are drawn, in what words they are asked about, and how they look.
+        others: how many pictures that are no jianzi.
+        cache: folder for what is generated and drawn.
+        trust_remote_code: run code that comes with a hub model; only when the user asks.
 
     Raises:
         NotFoundError: no model, or no held-out notation in the data.
@@ -197,6 +210,8 @@ def measure(
         {"scope": scope, "lang": lang, "notations": None if scope == "curated" else notations * 6, "seed": seed}
     )
     found = records.read_folder(data, "twenty-two", lang) if data else records.generate(config, session, cache)
+    if crops:
+        found["val"] = records.held_out_pictures(config, session, labelled(crops, session))
     if not found["val"]:
         raise NotFoundError("no held-out notation in these dialogues", hint="`guqin regenerate --set twenty-two`")
     model, processor = vlm.load(model_folder, trust_remote_code=trust_remote_code)
@@ -206,6 +221,23 @@ def measure(
     held = spread(found["val"], notations)
     report = evaluate(model, Encoder(processor), grader, held, pictures, other=others, seed=seed)
     return {"model": model_folder, **report}
+
+
+def labelled(crops: Path, session: GraphSession) -> list[tuple[Path, Notation]]:
+    """Picture and notation of every usable row of a file of labelled crops.
+
+    Raises:
+        NotFoundError: no such file.
+        DataError: no usable row.
+    """
+    from guqin_kg.notation.parse import parse
+    from guqin_kg.recognise.vocabulary import Vocabulary
+    from guqin_kg.recognise.words import Words
+    from training.recogniser.crops import read_crops
+
+    words = Words(session.grammar)
+    rows = read_crops(crops, words, Vocabulary.of(words.bases())).rows
+    return [(row.file, parse(row.reading, session.grammar)) for row in rows]
 
 
 def _offline(base: str | None) -> None:
