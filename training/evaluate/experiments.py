@@ -184,7 +184,7 @@ def adapt(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def after_neighbours(
-    reader: Recogniser, folder: Path, pool: Crops, test: Crops, read: Sequence[list[Candidate]]
+    reader: Recogniser, folder: Path, pool: Crops, test: Crops, read: list[list[Candidate]]
 ) -> measure.Report:
     """The test pages reranked with the sequence prior: counts of the other pages, the weight of the model in use."""
     from guqin_kg.recognise import prior as priors
