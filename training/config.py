@@ -18,11 +18,13 @@ from guqin_kg.errors import NotFoundError, UsageError, decoded
 CONFIGS = Path(__file__).parent / "configs"
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A part of a configuration: unknown keys are refused, values do not change."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Architecture(_Strict):
+class Architecture(Strict):
     """Shape of the recogniser's network; see ``training.recogniser.model.RecogniserConfig``."""
 
     height: int = Field(64, ge=16, le=256)
@@ -38,7 +40,7 @@ class Architecture(_Strict):
     dropout: float = Field(0.0, ge=0, lt=1)
 
 
-class Lora(_Strict):
+class Lora(Strict):
     """Low-rank adaptation through peft."""
 
     rank: int = Field(8, ge=1)
@@ -47,7 +49,7 @@ class Lora(_Strict):
     target_modules: str = r".*(query|key|value|output|up|down|project|conv1|conv2|downs\.[1-9])"
 
 
-class RecogniserTraining(_Strict):
+class RecogniserTraining(Strict):
     """One training run of the recogniser."""
 
     recipe: Literal["base", "adapt"]

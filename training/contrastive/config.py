@@ -5,18 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from training.config import Lora, Strict, read_config
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "contrastive"
 
 Modality = Literal["image", "text", "audio"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Towers(_Strict):
+class Towers(Strict):
     """Shape of the bundled towers (used when no ``base`` is given)."""
 
     height: int = Field(64, ge=16, le=256)
@@ -37,7 +35,7 @@ class Towers(_Strict):
     dropout: float = Field(0.0, ge=0, lt=1)
 
 
-class ContrastiveLora(_Strict):
+class ContrastiveLora(Lora):
     """Low-rank adaptation of the towers through peft."""
 
     rank: int = Field(4, ge=1)
@@ -46,7 +44,7 @@ class ContrastiveLora(_Strict):
     target_modules: str = r".*\.(query|key|value|output|up|down|dense|q_proj|k_proj|v_proj|out_proj|fc1|fc2)"
 
 
-class Published(_Strict):
+class Published(Strict):
     """What the published run reports, for the table beside ours."""
 
     top1: float
@@ -57,7 +55,7 @@ class Published(_Strict):
     source: str
 
 
-class ContrastiveTraining(_Strict):
+class ContrastiveTraining(Strict):
     """One run of the contrastive recipe.
 
     ``notations`` × ``images_each`` drawn images are split ``train_share`` : rest by image, as in the published
@@ -124,6 +122,4 @@ def names() -> list[str]:
 
 def load(name: str | Path, **overrides: Any) -> ContrastiveTraining:
     """Read and check a configuration (see :func:`training.config.read_config`)."""
-    from training.config import read_config
-
     return read_config(name, ContrastiveTraining, CONFIGS, overrides)

@@ -5,18 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from training.config import Lora, Strict, read_config
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "dialogue"
 
 BUNDLED = "bundled"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Shape(_Strict):
+class Shape(Strict):
     """The bundled model (used when there is no ``base``): the recogniser's encoder looks, a small decoder speaks."""
 
     recogniser: str = BUNDLED
@@ -31,16 +29,13 @@ class Shape(_Strict):
     """Spread of the decoder's first weights: at the usual 0.02 a small decoder is slow to look at the picture."""
 
 
-class DialogueLora(_Strict):
+class DialogueLora(Lora):
     """Low-rank adaptation of the language part through peft."""
 
-    rank: int = Field(8, ge=1)
-    alpha: int = Field(16, ge=1)
-    dropout: float = Field(0.05, ge=0, lt=1)
     target_modules: str = r".*language_model.*(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 
 
-class Published(_Strict):
+class Published(Strict):
     """What the published run reports, for the table beside ours."""
 
     train_loss: float | None = None
@@ -50,7 +45,7 @@ class Published(_Strict):
     source: str
 
 
-class DialogueTraining(_Strict):
+class DialogueTraining(Strict):
     """One run of the dialogue recipe."""
 
     recipe: Literal["dialogue"] = "dialogue"
@@ -114,6 +109,4 @@ def names() -> list[str]:
 
 def load(name: str | Path, **overrides: Any) -> DialogueTraining:
     """Read and check a configuration (see :func:`training.config.read_config`)."""
-    from training.config import read_config
-
     return read_config(name, DialogueTraining, CONFIGS, overrides)
