@@ -97,3 +97,15 @@ def test_every_real_reading_has_a_layout(shared_data: Path) -> None:
     for reading in sorted(readings | set(names)):
         layout = builder.build(parse(reading))
         assert {leaf.part for leaf in layout.tree.leaves()} == set(range(len(layout.parts))), reading
+
+
+@pytest.mark.parametrize("reading", ["大九挑四", "散挑四", "名十抹五"])
+def test_parts_of_a_stack_reach_into_each_other_in_prints(reading: str) -> None:
+    notation = parse(reading)
+
+    def gap(prints: float) -> float:
+        boxes = draw_spec(Spec(notation, size=256, prints=prints, looseness=1.0)).boxes
+        above, below = boxes[0], boxes[-2]  # the first word, and the stroke below it
+        return float(below[1] - (above[1] + above[3]))
+
+    assert gap(1.0) < gap(0.0)
