@@ -105,7 +105,7 @@ def test_parts_of_a_stack_reach_into_each_other_in_prints(reading: str) -> None:
 
     def gap(prints: float) -> float:
         boxes = draw_spec(Spec(notation, size=256, prints=prints, looseness=1.0)).boxes
-        above, below = boxes[0], boxes[-2]  # the first word, and the stroke below it
-        return float(below[1] - (above[1] + above[3]))
+        below = min(box[1] for box in boxes[-2:])  # the stroke and its string
+        return float(below - (boxes[0][1] + boxes[0][3]))
 
     assert gap(1.0) < gap(0.0)
