@@ -15,6 +15,7 @@ OWN = [
     "名外挑四",
     "撮大七七散四",
     "上七九",
+    "上五下五六",  # two positions, one of which depends on the period
     "二上七六",
     "少息",
     "四",
