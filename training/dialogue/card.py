@@ -69,13 +69,15 @@ def write(about: Mapping[str, Any]) -> str:
 
 
 def _before(earlier: Mapping[str, Any] | None) -> str:
-    """Where the base itself came from, when the run replaced a bundled model."""
-    if not earlier:
-        return ""
-    return (
-        f". That base was made by `{earlier['command']}` (seed {earlier['seed']}): {earlier['steps']} steps in "
-        f"{earlier['minutes']} minutes of its last part"
-    )
+    """Where the base itself came from, when the run replaced a bundled model: its stages, the latest first."""
+    out = ""
+    while earlier:
+        out += (
+            f". {'Before it' if out else 'That base was made by'} `{earlier['command']}` (seed {earlier['seed']}): "
+            f"{earlier['steps']} steps in {earlier['minutes']} minutes of its last part"
+        )
+        earlier = earlier.get("started_from")
+    return out
 
 
 def _table(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
