@@ -23,6 +23,7 @@ from guqin_kg.recognise.words import Words
 
 if TYPE_CHECKING:
     from guqin_kg.recognise.recogniser import Candidate
+    from guqin_kg.recognise.shelf import Model
 
 NAME = "prior.json"
 _START = ""
@@ -177,3 +178,21 @@ def load(folder: Path) -> Prior:
         return Prior.from_json(json.loads(path.read_text("utf-8")))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"damaged sequence prior: {error}", file=path, hint="recognise without --sequence") from None
+
+
+def of_model(model: Model) -> Prior:
+    """The prior that a model is used with: counts of its base; the weight of its calibration, where that has one.
+
+    An adapted model is surer of what it sees and needs its neighbours less.
+
+    Raises:
+        NotFoundError, DataError: as :func:`load`; also for a weight that is no number.
+    """
+    found = load(model.folder)
+    try:
+        found.weight = float(model.calibration.get("prior_weight", found.weight))
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"prior_weight of the calibration is no number: {error}", file=model.folder, hint="a number from 0 to 1"
+        ) from None
+    return found

@@ -226,7 +226,7 @@ class Recogniser:
         if sequence:
             from guqin_kg.recognise import prior
 
-            rows = prior.load(self.model.folder).rerank([read[at] for at in inked], self.words)
+            rows = prior.of_model(self.model).rerank([read[at] for at in inked], self.words)
             read = dict(zip(inked, rows, strict=True))
         about = self.about()
         out = []

@@ -17,7 +17,7 @@ from guqin_kg.notation.grammar import default_grammar, grammar_of
 from guqin_kg.notation.iri import notation_iri
 from guqin_kg.notation.listing import read_list
 from guqin_kg.notation.parse import parse
-from guqin_kg.recognise import Recogniser, shelf
+from guqin_kg.recognise import Recogniser, prior, shelf
 
 READINGS = ["大九勾四", "散挑七", "名十一勾三", "勾二", "五", "名十对起", "撮大七七散四"]
 
@@ -118,6 +118,16 @@ def test_a_sequence_has_one_answer_a_picture(reader, pictures):
     rows = reader.recognise([*pictures, np.full((60, 50), 240, np.uint8)], top=2, sequence=True)
     assert len(rows) == len(pictures) + 1
     assert all(len(row["candidates"]) <= 2 for row in rows)
+
+
+def test_an_adapter_says_how_much_its_neighbours_count(reader):
+    from dataclasses import replace
+
+    plain = replace(reader.model, calibration={})
+    assert prior.of_model(plain).weight == prior.load(reader.model.folder).weight
+    assert prior.of_model(replace(reader.model, calibration={"prior_weight": 0.05})).weight == 0.05
+    with pytest.raises(DataError, match="prior_weight"):
+        prior.of_model(replace(reader.model, calibration={"prior_weight": "much"}))
 
 
 def test_a_new_component_does_not_break_the_model(tmp_path, pictures):

@@ -168,7 +168,7 @@ def adapt(args: argparse.Namespace) -> dict[str, Any]:
             next((i for i, c in enumerate(row) if c.reading == t), None) for row, t in zip(read, truths, strict=True)
         ]
         closed = measure.on_crops(reader, test, name="test pages", closed=True)
-        sequence = after_neighbours(reader, folder, pool, test, read)
+        sequence = after_neighbours(reader, pool, test, read)
     if not args.crops:
         measure.write(raw, args.out / "adapted")
     return {
@@ -183,15 +183,13 @@ def adapt(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def after_neighbours(
-    reader: Recogniser, folder: Path, pool: Crops, test: Crops, read: list[list[Candidate]]
-) -> measure.Report:
+def after_neighbours(reader: Recogniser, pool: Crops, test: Crops, read: list[list[Candidate]]) -> measure.Report:
     """The test pages reranked with the sequence prior: counts of the other pages, the weight of the model in use."""
     from guqin_kg.recognise import prior as priors
     from training.recipes.prior import count
 
     prior = count(pool.rows, reader.words)
-    prior.weight = priors.load(folder).weight
+    prior.weight = priors.of_model(reader.model).weight
     reranked = measure.by_page(read, [row.page for row in test.rows], prior, reader)
     return measure.report("test pages", [row.reading for row in test.rows], reranked, reader)
 

@@ -151,7 +151,7 @@ def on_crops(
     if sequence:
         from guqin_kg.recognise import prior
 
-        read = by_page(read, [row.page for row in crops.rows], prior.load(reader.model.folder), reader)
+        read = by_page(read, [row.page for row in crops.rows], prior.of_model(reader.model), reader)
     return report(name, truths, read, reader, spent, len(crops.skipped))
 
 
