@@ -318,6 +318,9 @@ def test_measuring_asks_about_labelled_crops_of_held_out_notations_only(
     assert report["notations"] == 2  # both pictures of the held-out one, none of the other
     assert report["facts"]["whole"]["asked"] == 2
     assert {row["reading"] for row in report["wrong"]} <= {held}
+    labels.write_text(rows[1], "utf-8")
+    with pytest.raises(NotFoundError, match="these crops"):
+        measure(str(trained), session, data=folder, crops=labels, notations=5, cache=cache)
 
 
 def test_a_later_stage_can_see_with_the_encoder_of_a_later_recogniser(trained: Path, tmp_path: Path) -> None:
@@ -334,6 +337,12 @@ def test_a_later_stage_can_see_with_the_encoder_of_a_later_recogniser(trained: P
         vlm.see_with(model, str(tmp_path))
     with pytest.raises(DataError, match="our own tower"):
         vlm.see_with(torch.nn.ModuleDict({"vision_tower": torch.nn.Linear(1, 1)}), "bundled")
+    for without in ({}, {"base": "bundled", "lora": {"rank": 2}}):  # an adapter would be loaded over the old tower
+        path = tmp_path / "mine.yaml"
+        path.write_text(json.dumps({"tower": "bundled", **without}), "utf-8")
+        with pytest.raises(UsageError, match="tower"):
+            load(path)
+    assert load("further").tower == "bundled"
 
 
 def test_bad_input_is_said_plainly(session: GraphSession, trained: Path, tmp_path: Path) -> None:

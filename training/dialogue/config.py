@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from training.config import Lora, Strict, read_config
 
@@ -100,6 +100,13 @@ class DialogueTraining(Strict):
     """Held-out notations that are asked after training (0: none)."""
     answer_tokens: int = Field(128, ge=8)
     published: Published | None = None
+
+    @model_validator(mode="after")
+    def _tower_of_a_whole_model(self) -> DialogueTraining:
+        """An adapter is loaded over its base as that is: with another tower in training it would not fit it."""
+        if self.tower is not None and (self.base is None or self.lora is not None):
+            raise ValueError("tower renews the tower of a base that is trained as a whole: it needs base and no lora")
+        return self
 
 
 def names() -> list[str]:

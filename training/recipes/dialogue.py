@@ -213,7 +213,11 @@ def measure(
     if crops:
         found["val"] = records.held_out_pictures(config, session, labelled(crops, session))
     if not found["val"]:
-        raise NotFoundError("no held-out notation in these dialogues", hint="`guqin regenerate --set twenty-two`")
+        hint = "`guqin regenerate --set twenty-two`"
+        if crops:
+            hint = "one notation in five is held out, by its IRI: give crops of more notations"
+        what = "these crops" if crops else "these dialogues"
+        raise NotFoundError(f"no held-out notation in {what}", hint=hint)
     model, processor = vlm.load(model_folder, trust_remote_code=trust_remote_code)
     grader = Grader(session.grammar, lang, [*found["train"], *found["val"]])
     pictures = Pictures(cache, session.grammar, (preset,), config.picture_size, 1, seed)
