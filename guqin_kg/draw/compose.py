@@ -30,6 +30,7 @@ class Template:
     operator: str
     outer: frozenset[str]
     middle: frozenset[str]
+    lower: frozenset[str]
     roles: frozenset[str]
     boxes: tuple[Box, ...]
     boxes_in_prints: tuple[Box, ...]
@@ -109,6 +110,7 @@ def load_templates(inventory: Inventory) -> list[Template]:
                 operator=view.value(iri, GQ + "operator") or "",
                 outer=frozenset("".join(view.values(iri, GQ + "outerCharacter"))),
                 middle=frozenset("".join(view.values(iri, GQ + "middleCharacter"))),
+                lower=frozenset("".join(view.values(iri, GQ + "lowerCharacter"))),
                 roles=frozenset(roles),
                 boxes=tuple(_box(p, iri) for p in plain),
                 boxes_in_prints=tuple(_box(p, iri) for p in carved),
@@ -135,9 +137,7 @@ class Composer:
 
     def template(self, node: Node) -> Template | None:
         """The most special template for a node: by character, by role of the first part, by operator."""
-        first = node.children[0]
-        while first.op:
-            first = first.children[0]
+        first, last = _first_leaf(node.children[0]), _first_leaf(node.children[-1])
         middle = node.children[1].char if len(node.children) == 3 else ""
         best: tuple[int, Template] | None = None
         for t in self.templates:
@@ -147,13 +147,15 @@ class Composer:
                 continue
             if t.middle and middle not in t.middle:
                 continue
+            if t.lower and last.char not in t.lower:
+                continue
             role = node.children[0].role or first.role
             if t.roles and role not in t.roles:
                 continue
             # a template for the inside of one component does not apply to its neighbours
             if t.roles and node.part >= 0 and node.children[0].part == node.children[-1].part:
                 continue
-            rank = 4 * bool(t.outer) + 3 * bool(t.middle) + 2 * bool(t.roles)
+            rank = 4 * bool(t.outer) + 3 * (bool(t.middle) + bool(t.lower)) + 2 * bool(t.roles)
             if best is None or rank > best[0]:
                 best = (rank, t)
         return best[1] if best else None
@@ -232,7 +234,14 @@ def _grid(node: Node) -> Template:
         for r in range(len(column))
     ]
     none: frozenset[str] = frozenset()
-    return Template("", GRID, none, none, none, tuple(boxes), tuple(boxes), spread=0.05 / max(len(columns), node.rows))
+    spread = 0.05 / max(len(columns), node.rows)
+    return Template("", GRID, none, none, none, none, tuple(boxes), tuple(boxes), spread=spread)
+
+
+def _first_leaf(node: Node) -> Node:
+    while node.op:
+        node = node.children[0]
+    return node
 
 
 def _widened(columns: float) -> float:

@@ -26,7 +26,7 @@ from training.recogniser.sample import Sampled, Sampler
 if TYPE_CHECKING:
     from guqin_kg.draw import Drawing, Spec
 
-PRESETS: Mapping[str, float] = {"print": 0.66, "photo": 0.06, "handwritten": 0.14, "clean": 0.14}
+PRESETS: Mapping[str, float] = {"print": 0.64, "photo": 0.06, "handwritten": 0.17, "clean": 0.13}
 """Share of each preset of the drawing engine."""
 
 _SIZE = 72
@@ -179,9 +179,9 @@ class Painter:
             changes["weight"] = spec.weight * float(np.exp(rng.normal(0.1, 0.18)))
             if not degraded and len(sampled.bases) <= 4 and rng.random() < 0.35:
                 changes["resolution"] = int(rng.integers(18, 40))
-        if len(sampled.bases) == 1 and preset != "clean" and rng.random() < 0.5:
-            # a word alone is squeezed into the narrow column of an aside, or fills a square of its own
-            changes["aspect"] = spec.aspect * float(np.exp(rng.uniform(-0.7, 0.5)))
+        if len(sampled.bases) <= 2 and preset != "clean" and rng.random() < 0.5:
+            # a word or two alone are squeezed into the narrow column of an aside, or fill a square of their own
+            changes["aspect"] = spec.aspect * float(np.exp(rng.uniform(-0.8, 0.5)))
         if rng.random() < _OTHER_FORMS:
             changes["forms"] = tuple((base, int(rng.integers(n))) for base, n in counts.items() if n > 1)
         spec = replace(spec, **changes)
