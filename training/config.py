@@ -60,6 +60,8 @@ class RecogniserTraining(Strict):
     steps: int = Field(30000, ge=1)
     warmup: int = Field(500, ge=0)
     learning_rate: float = Field(1e-3, gt=0)
+    matrix_rate: float | None = Field(None, gt=0)
+    """Learning rate of the matrices inside the network, which Muon then steps; not given = AdamW for all."""
     weight_decay: float = Field(0.02, ge=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     box_weight: float = Field(2.0, ge=0)

@@ -273,7 +273,7 @@ def test_prints_let_parts_reach_into_each_other() -> None:
     assert rise[1] < finger[1] + 0.8 * finger[3], "the upper half of 业 stands beside the falling stroke of 名"
     tree = draw_spec(Spec(parse("抹挑七"), size=256, prints=1.0))
     wood, hook, _ = tree.boxes
-    assert hook[0] < wood[0] and hook[0] + hook[2] > wood[0] + wood[2], "the hook holds the tree"
+    assert hook[0] < wood[0] < wood[0] + wood[2] < hook[0] + hook[2], "the hook holds the tree"
     twelfth = draw_spec(Spec(parse("名十二勾三"), size=256, prints=1.0))
     _, hui, arm, _ = twelfth.boxes
     assert hui[1] + hui[3] <= arm[1] + 0.12 * arm[3], "the lower bar of 二 is not the arm of 勹"

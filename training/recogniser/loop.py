@@ -10,7 +10,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from guqin_kg.errors import DataError
 from training import checkpoint, precision
 from training.config import RecogniserTraining
+from training.muon import Muon
 from training.recogniser.augment import augment
 from training.recogniser.shards import Shard
 
@@ -82,14 +83,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(config.threads)
     parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
-    plain = [p for p in parameters.values() if p.ndim < 2]
-    decayed = [p for p in parameters.values() if p.ndim >= 2]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-        lr=config.learning_rate,
-        betas=(0.9, 0.98),
-        fused=True,
-    )
+    optimiser = optimiser_of(parameters, config)
     average = {n: p.detach().clone() for n, p in parameters.items()}
     run = Run(out)
     place = out / "checkpoint"
@@ -115,9 +109,10 @@ def train(
             progress = max(progress, (time.time() - started) / 60 / config.max_minutes)
         if progress >= 1:
             break
-        rate = config.learning_rate * min(1.0, (run.step + 1) / max(1, config.warmup)) * _decay(progress)
+        pace = min(1.0, (run.step + 1) / max(1, config.warmup)) * _decay(progress)
+        rate = config.learning_rate * pace
         for group in optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = group["full_rate"] * pace
         model.train()
         if freeze_norms:
             for module in model.modules():
@@ -157,6 +152,27 @@ def train(
             parameter.copy_(average[name])
     model.eval()
     return run
+
+
+_EDGES = ("position", "embedding", "head", "downs.0")
+"""Parts of the names of weights at the edges of the network, which Muon is not made for."""
+
+
+def optimiser_of(parameters: Mapping[str, nn.Parameter], config: RecogniserTraining) -> torch.optim.Optimizer:
+    """AdamW, or Muon for the matrices inside the network; vectors are not decayed."""
+    plain = [p for p in parameters.values() if p.ndim < 2]
+    inside = [p for n, p in parameters.items() if p.ndim >= 2 and not any(edge in n for edge in _EDGES)]
+    held = {id(p) for p in inside} if config.matrix_rate else set()
+    decayed = [p for p in parameters.values() if p.ndim >= 2 and id(p) not in held]
+    rate, decay = config.learning_rate, config.weight_decay
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "weight_decay": decay, "full_rate": rate},
+        {"params": plain, "weight_decay": 0.0, "full_rate": rate},
+    ]
+    if not config.matrix_rate:
+        return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)
+    groups.append({"params": inside, "weight_decay": decay, "full_rate": config.matrix_rate, "orthogonal": True})
+    return Muon(groups, lr=rate, betas=(0.9, 0.98), fused=True)
 
 
 def settings_of(config: RecogniserTraining, started_from: str | None) -> dict[str, Any]:
