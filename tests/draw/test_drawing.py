@@ -109,7 +109,7 @@ def test_a_frame_that_holds_a_string_gets_the_room_it_needs() -> None:
     drawing = draw_spec(Spec(parse("名十二剔二"), size=256))
     assert list(drawing.names) == ["名", "十二", "剔", "二"]
     frame, string = drawing.boxes[2:]
-    assert frame[3] > 0.45 * 256, "the frame with its string is not squeezed to a strip"
+    assert frame[3] > 0.5 * 256, "the frame with its string is not squeezed to a strip"
     assert string[3] > 0.5 * frame[3]
 
 
@@ -274,6 +274,3 @@ def test_prints_let_parts_reach_into_each_other() -> None:
     tree = draw_spec(Spec(parse("抹挑七"), size=256, prints=1.0))
     wood, hook, _ = tree.boxes
     assert hook[0] < wood[0] < wood[0] + wood[2] < hook[0] + hook[2], "the hook holds the tree"
-    twelfth = draw_spec(Spec(parse("名十二勾三"), size=256, prints=1.0))
-    _, hui, arm, _ = twelfth.boxes
-    assert hui[1] + hui[3] <= arm[1] + 0.12 * arm[3], "the lower bar of 二 is not the arm of 勹"

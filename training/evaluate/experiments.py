@@ -185,11 +185,11 @@ def adapt(args: argparse.Namespace) -> dict[str, Any]:
 
 def after_neighbours(reader: Recogniser, pool: Crops, test: Crops, read: list[list[Candidate]]) -> measure.Report:
     """The test pages reranked with the sequence prior: counts of the other pages, the weight of the model in use."""
-    from guqin_kg.recognise import prior as priors
+    from training.recipes.adapt import PRIOR_WEIGHT
     from training.recipes.prior import count
 
     prior = count(pool.rows, reader.words)
-    prior.weight = priors.of_model(reader.model).weight
+    prior.weight = float(reader.model.calibration.get("prior_weight", PRIOR_WEIGHT))
     reranked = measure.by_page(read, [row.page for row in test.rows], prior, reader)
     return measure.report("test pages", [row.reading for row in test.rows], reranked, reader)
 
