@@ -65,6 +65,8 @@ class Muon(torch.optim.AdamW):
             state = self.state[weight]
             if "momentum" not in state:
                 state["momentum"] = torch.zeros_like(weight)
+                state["step"] = torch.zeros(())  # AdamW looks for it in every state that it loads
+            state["step"] += 1
             state["momentum"].lerp_(weight.grad, 1 - _MOMENTUM)
             update = weight.grad.lerp(state["momentum"], _MOMENTUM).flatten(1)
             alike.setdefault(tuple(update.shape), []).append((weight, update))

@@ -54,6 +54,28 @@ def test_a_step_follows_the_gradient_whatever_its_size() -> None:
     assert 0.05 < moved[0].flatten(1).norm() < 0.4
 
 
+def test_its_state_is_loaded_again() -> None:
+    torch.manual_seed(0)
+    start, gradients = torch.randn(4, 4), torch.randn(3, 4, 4)
+
+    def stepped(weight: torch.nn.Parameter, optimiser: Muon, rows: torch.Tensor) -> torch.Tensor:
+        for gradient in rows:
+            weight.grad = gradient.clone()
+            optimiser.step()
+        return weight.detach().clone()
+
+    def made(values: torch.Tensor) -> tuple[torch.nn.Parameter, Muon]:
+        weight = torch.nn.Parameter(values.clone())
+        return weight, Muon([{"params": [weight], "orthogonal": True}], lr=0.1, weight_decay=0.1)
+
+    whole = stepped(*made(start), gradients)
+    first, before = made(start)
+    halfway = stepped(first, before, gradients[:1])
+    second, after = made(halfway)
+    after.load_state_dict(before.state_dict())
+    assert torch.equal(stepped(second, after, gradients[1:]), whole)
+
+
 def test_only_matrices_inside_the_network_are_taken() -> None:
     model = Recogniser(RecogniserConfig(tokens=9, hidden=16, heads=2, channels=(4, 8, 8), feed_forward=16))
     named = dict(model.named_parameters())
