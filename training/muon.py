@@ -2,7 +2,7 @@
 
 After K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024). ``torch.optim.Muon`` does the
 same, but multiplies in bfloat16 whatever the processor and takes two-dimensional weights only: where bfloat16 is
-emulated one of its steps took 5.5 seconds here, one of these 0.25 (docs/adr/0028-muon-for-the-base.md).
+emulated one of its steps took 5.4 to 6.2 seconds, one of these 0.27 (docs/adr/0028-muon-for-the-base.md).
 """
 
 from __future__ import annotations
