@@ -283,14 +283,22 @@ class KnowledgeGraph:
         adapter: str | None = None,
         lexicon: Sequence[str] | None = None,
         sequence: bool = False,
+        careful: bool = False,
     ) -> list[dict[str, Any]]:
-        """Images to candidates over the whole grammar (or ``lexicon``), one object per image, in order."""
+        """Images to candidates over the whole grammar (or ``lexicon``), one object per image, in order.
+
+        ``sequence``: neighbours help to decide. ``careful``: see each image five times, five times as slow.
+        """
         from guqin_kg.recognise.recogniser import Recogniser
 
-        key = (adapter, tuple(lexicon) if lexicon is not None else None)
+        key = (adapter, tuple(lexicon) if lexicon is not None else None, careful)
         if key not in self._recognisers:
             self._recognisers[key] = Recogniser.open(
-                adapter=adapter, lexicon=lexicon, grammar=self.grammar, workspace=self.workspace.root
+                adapter=adapter,
+                lexicon=lexicon,
+                grammar=self.grammar,
+                workspace=self.workspace.root,
+                careful=careful,
             )
         rows = [images] if isinstance(images, str | Path) else list(images)
         if not rows:

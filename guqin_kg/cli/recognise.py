@@ -46,6 +46,7 @@ def grammar_for(workspace: Workspace | None) -> Grammar:
     help="Only these readings: one a line, or JSON lines with `reading`.",
 )
 @click.option("--sequence", is_flag=True, help="The images follow each other in a piece: neighbours help to decide.")
+@click.option("--careful", is_flag=True, help="See each image five times: surer of what is right, five times as slow.")
 @click.option("--base", type=click.Path(path_type=Path, file_okay=False), help="Another model folder.")
 @format_option("text", "json")
 @workspace_option()
@@ -55,6 +56,7 @@ def recognize(
     adapter: str | None,
     lexicon: Path | None,
     sequence: bool,
+    careful: bool,
     base: Path | None,
     fmt: str,
     workspace: Path | None,
@@ -69,6 +71,7 @@ def recognize(
       guqin recognize crop.png
       guqin recognize *.png --adapter wusheng-1457 --top 3 --format json
       guqin recognize a.png b.png c.png --sequence
+      guqin recognize *.png --careful --format json
       guqin recognize crop.png --lexicon book.txt
     """
     from guqin_kg.notation.listing import read_list
@@ -81,6 +84,7 @@ def recognize(
         lexicon=read_list(lexicon) if lexicon else None,
         grammar=grammar_for(space),
         workspace=space.root if space else None,
+        careful=careful,
     )
     rows = reader.recognise(list(images), top=top, sequence=sequence)
     for line in reader.skipped[:10]:

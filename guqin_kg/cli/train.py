@@ -125,6 +125,7 @@ def evaluate() -> None:
 @click.option("--closed", is_flag=True, help="Restrict answers to the readings that occur in the data.")
 @click.option("--pages", help="Only these pages, as 3,7,11.")
 @click.option("--sequence", is_flag=True, help="Use neighbours (rows in the order of the file).")
+@click.option("--careful", is_flag=True, help="See each picture five times.")
 @click.option("--out", type=FOLDER, help="Write the report and plots here too.")
 @format_option("text", "json")
 @workspace_option()
@@ -135,6 +136,7 @@ def evaluate_recognizer(
     closed: bool,
     pages: str | None,
     sequence: bool,
+    careful: bool,
     out: Path | None,
     fmt: str,
     workspace: Path | None,
@@ -152,7 +154,11 @@ def evaluate_recognizer(
 
     space = workspace_or_none(workspace)
     reader = Recogniser.open(
-        base=base, adapter=adapter, grammar=grammar_for(space), workspace=space.root if space else None
+        base=base,
+        adapter=adapter,
+        grammar=grammar_for(space),
+        workspace=space.root if space else None,
+        careful=careful,
     )
     chosen = set(pages.split(",")) if pages else None
     report = measure.on_file(reader, data, pages=chosen, closed=closed, sequence=sequence)

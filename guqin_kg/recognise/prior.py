@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,10 @@ import numpy as np
 
 from guqin_kg.errors import DataError, NotFoundError
 from guqin_kg.model import Notation
+from guqin_kg.recognise.candidate import Candidate
 from guqin_kg.recognise.words import Words
 
 if TYPE_CHECKING:
-    from guqin_kg.recognise.recogniser import Candidate
     from guqin_kg.recognise.shelf import Model
 
 NAME = "prior.json"
@@ -88,8 +88,6 @@ class Prior:
 
     def rerank(self, rows: Sequence[Sequence[Candidate]], words: Words) -> list[list[Candidate]]:
         """Candidates of neighbouring pictures, ordered and weighed with the prior (forward and backward sums)."""
-        from guqin_kg.recognise.recogniser import Candidate
-
         if not rows:
             return []
         log = lru_cache(maxsize=100_000)(self.log)
@@ -127,7 +125,7 @@ class Prior:
             p = np.exp(score - score.max())
             p /= p.sum()
             order = np.argsort(-p, kind="stable")
-            out.append([Candidate(**{**_values(row[i]), "probability": float(p[i])}) for i in order])
+            out.append([replace(row[i], probability=float(p[i])) for i in order])
         return out
 
     def to_json(self) -> dict[str, Any]:
@@ -152,10 +150,6 @@ class Prior:
             [{k: Counter(v) for k, v in t.items()} for t in body["field_pairs"]],
             list(body.get("sources", ())),
         )
-
-
-def _values(row: Candidate) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in row.__dataclass_fields__}
 
 
 def _logsum(values: np.ndarray, axis: int) -> np.ndarray:

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from guqin_kg.errors import DataError, GuqinKGError
-from guqin_kg.model import Notation
 from guqin_kg.notation.grammar import Grammar, default_grammar
 from guqin_kg.notation.iri import notation_iri
-from guqin_kg.recognise import automata, shelf
+from guqin_kg.recognise import automata, shelf, views
 from guqin_kg.recognise.automaton import Automaton
 from guqin_kg.recognise.beam import Hypothesis, search
+from guqin_kg.recognise.candidate import Candidate, weighed
 from guqin_kg.recognise.images import Fitted, fit, load_grey
 from guqin_kg.recognise.network import Network
 from guqin_kg.recognise.vocabulary import BEGIN, END, OTHER
@@ -36,29 +35,6 @@ _MANY = 256
 """From so many pictures on it is worth a second to load onnxruntime (it takes a third off the time of the encoder)."""
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """One way to read a picture.
-
-    Attributes:
-        reading: canonical short reading; None for "this is no jianzi".
-        notation: the structure.
-        score: log probability by the network.
-        probability: calibrated; the candidates of a picture and the rest share 1.
-        token_scores: log probability of each token.
-        boxes: window box of each token.
-        bases: base id of each token.
-    """
-
-    reading: str | None
-    notation: Notation | None
-    score: float
-    probability: float
-    token_scores: tuple[float, ...] = ()
-    boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
-    bases: tuple[str, ...] = ()
-
-
 class Recogniser:
     """A loaded model with the graph's grammar.
 
@@ -67,15 +43,22 @@ class Recogniser:
         grammar: the graph's rules.
         lexicon: readings to which answers are restricted; None = every well-formed notation.
         beams: partial readings kept.
+        careful: see each picture five times, moved by two pixels; takes five times as long.
     """
 
     def __init__(
-        self, model: shelf.Model, grammar: Grammar, lexicon: Iterable[str] | None = None, beams: int = 6
+        self,
+        model: shelf.Model,
+        grammar: Grammar,
+        lexicon: Iterable[str] | None = None,
+        beams: int = 6,
+        careful: bool = False,
     ) -> None:
         self.model = model
         self.words = Words(grammar)
         self.vocabulary = model.vocabulary
         self.beams = beams
+        self.careful = careful
         self.network, self.height, self.width = network_of(model)
         self.skipped: list[str] = []
         self._lexicon = list(dict.fromkeys(lexicon)) if lexicon is not None else None
@@ -90,6 +73,7 @@ class Recogniser:
         grammar: Grammar | None = None,
         workspace: Path | None = None,
         beams: int = 6,
+        careful: bool = False,
     ) -> Recogniser:
         """Load the bundled base (or ``base``), an adapter over it, and the grammar of the graph.
 
@@ -97,7 +81,7 @@ class Recogniser:
             NotFoundError: no such model or adapter.
             UsageError: the adapter belongs to another base.
         """
-        return cls(shelf.load(base, adapter, workspace), grammar or default_grammar(), lexicon, beams)
+        return cls(shelf.load(base, adapter, workspace), grammar or default_grammar(), lexicon, beams, careful)
 
     @cached_property
     def automaton(self) -> Automaton:
@@ -142,22 +126,25 @@ class Recogniser:
             windows: uint8 ``(n, height, width)``, ink 255 (see ``guqin_kg.recognise.images.fit``).
             top: how many at most.
         """
-        out: list[list[Candidate]] = []
-        beams = max(self.beams, min(top + 1, 24))
-        if len(windows) >= _MANY:
+        moves = views.MOVES if self.careful else views.MOVES[:1]
+        if len(windows) * len(moves) >= _MANY:
             self.network.hasten()
+        temperature = float(self.model.calibration.get("temperature", 1.0))
+        size = np.array([self.width, self.height], np.float32)
+        out: list[list[Candidate]] = []
         for at in range(0, len(windows), BATCH):
-            found = search(
-                self.network,
-                self.automaton,
-                windows[at : at + BATCH],
-                begin=BEGIN,
-                end=END,
-                beams=beams,
-                bonus=self._bonus,
-            )
-            out += [self._candidates(hypotheses, top) for hypotheses in found]
+            batch = windows[at : at + BATCH]
+            seen = [self._seen(views.moved(batch, *move) if any(move) else batch, top) for move in moves]
+            for rows in zip(*seen, strict=True):
+                found = views.joined(rows, moves, size) if self.careful else rows[0]
+                out.append(weighed(found, temperature)[:top])
         return out
+
+    def _seen(self, windows: np.ndarray, top: int) -> list[list[Candidate]]:
+        """Candidates for each window, without probabilities."""
+        beams = max(self.beams, min(top + 1, 24))
+        found = search(self.network, self.automaton, windows, begin=BEGIN, end=END, beams=beams, bonus=self._bonus)
+        return [self._candidates(hypotheses) for hypotheses in found]
 
     @cached_property
     def _bonus(self) -> np.ndarray:
@@ -167,7 +154,7 @@ class Recogniser:
             bonus[gone] = -1e9
         return bonus
 
-    def _candidates(self, hypotheses: list[Hypothesis], top: int) -> list[Candidate]:
+    def _candidates(self, hypotheses: list[Hypothesis]) -> list[Candidate]:
         rows: list[Candidate] = []
         for hypothesis in hypotheses:
             if hypothesis.tokens == (OTHER,):
@@ -187,13 +174,7 @@ class Recogniser:
                         bases,
                     )
                 )
-        if not rows:
-            return []
-        rows.sort(key=lambda row: -row.score)
-        scaled = np.array([row.score for row in rows]) / float(self.model.calibration.get("temperature", 1.0))
-        weights = np.exp(scaled - scaled.max())
-        weights /= weights.sum()
-        return [_with_probability(row, float(w)) for row, w in zip(rows, weights, strict=True)][:top]
+        return rows
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -321,10 +302,6 @@ def network_of(model: shelf.Model) -> tuple[Network, int, int]:
             hint="config.json, model.safetensors and vocabulary.json must be of one run; copy the folder again",
         ) from None
     return network, height, width
-
-
-def _with_probability(row: Candidate, probability: float) -> Candidate:
-    return Candidate(row.reading, row.notation, row.score, probability, row.token_scores, row.boxes, row.bases)
 
 
 __all__ = ["Candidate", "Recogniser"]

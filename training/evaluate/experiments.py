@@ -28,8 +28,9 @@ from guqin_kg.notation.grammar import default_grammar
 from guqin_kg.notation.listing import read_list
 from guqin_kg.notation.parse import parse
 from guqin_kg.recognise import shelf
+from guqin_kg.recognise.candidate import Candidate
 from guqin_kg.recognise.images import fit
-from guqin_kg.recognise.recogniser import Candidate, Recogniser
+from guqin_kg.recognise.recogniser import Recogniser
 from training.evaluate import measure, plot
 from training.recogniser.crops import Crops, read_crops
 
@@ -118,6 +119,7 @@ def base(args: argparse.Namespace) -> dict[str, Any]:
             out[f"{name}, {'closed' if closed else 'open'}"] = found.to_json()
             if name == "all pages" and not closed:
                 measure.write(found, args.out / "base")
+    out["test pages, open, seen five times"] = carefully(reader, _pages(crops, TEST_PAGES)).to_json()
     if args.names:
         from guqin_kg.draw.styles import available
         from training.recogniser.drawing import HELD_OUT_STYLES
@@ -169,6 +171,7 @@ def adapt(args: argparse.Namespace) -> dict[str, Any]:
         ]
         closed = measure.on_crops(reader, test, name="test pages", closed=True)
         sequence = after_neighbours(reader, pool, test, read)
+        careful = carefully(reader, test)
     if not args.crops:
         measure.write(raw, args.out / "adapted")
     return {
@@ -178,9 +181,16 @@ def adapt(args: argparse.Namespace) -> dict[str, Any]:
         "open": raw.to_json(),
         "closed": closed.to_json(),
         "open, with the sequence prior": sequence.to_json(),
+        "open, seen five times": careful.to_json(),
         "temperature_on_test_pages": fit_temperature(scores, right),
         "other_bias_on_test_pages": other_bias(reader, read),
     }
+
+
+def carefully(reader: Recogniser, test: Crops) -> measure.Report:
+    """The same model with each picture seen five times."""
+    careful = Recogniser(reader.model, reader.words.grammar, beams=reader.beams, careful=True)
+    return measure.on_crops(careful, test, name="test pages")
 
 
 def after_neighbours(reader: Recogniser, pool: Crops, test: Crops, read: list[list[Candidate]]) -> measure.Report:

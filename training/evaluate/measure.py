@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from guqin_kg.errors import UsageError
-from guqin_kg.recognise.recogniser import Candidate, Recogniser
+from guqin_kg.recognise.candidate import Candidate
+from guqin_kg.recognise.recogniser import Recogniser
 from training.evaluate import plot
 from training.recogniser.crops import Crops, read_crops, windows_of
 
@@ -143,7 +144,7 @@ def on_crops(
     windows = windows_of(crops, reader.height, reader.width)
     truths = [row.reading for row in crops.rows]
     if closed:
-        reader = Recogniser(reader.model, reader.words.grammar, dict.fromkeys(truths), reader.beams)
+        reader = Recogniser(reader.model, reader.words.grammar, dict.fromkeys(truths), reader.beams, reader.careful)
     len(reader.automaton.table)  # compiled before the clock starts
     started = time.perf_counter()
     read = reader.read(windows, top=8)

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from guqin_kg.recognise.candidate import Candidate
 from guqin_kg.recognise.prior import NAME, Prior, fields
-from guqin_kg.recognise.recogniser import Candidate, Recogniser
+from guqin_kg.recognise.recogniser import Recogniser
 from guqin_kg.recognise.words import Words
 from training.recogniser.crops import Crop
 
