@@ -38,8 +38,9 @@ def main() -> None:
     from guqin_kg.notation.parse import parse
     from guqin_kg.notation.rdf import to_triples
     from guqin_kg.validate import validate_additions
-    from guqin_kg.validate.fast import released_shapes, validate_store
+    from guqin_kg.validate.fast import validate_store
     from guqin_kg.validate.shacl import validate_with_pyshacl
+    from guqin_kg.validate.shapes import released_shapes
 
     with tempfile.TemporaryDirectory() as folder:
         if args.store:

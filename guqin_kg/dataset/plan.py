@@ -14,7 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from guqin_kg.draw.spec import PRESETS, check_size
+from guqin_kg.draw.sampling import PRESETS
+from guqin_kg.draw.spec import check_size
 from guqin_kg.draw.styles import style
 from guqin_kg.errors import DataError, NotFoundError, UsageError
 from guqin_kg.inventory import GQ, Inventory

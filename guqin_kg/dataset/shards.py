@@ -58,7 +58,7 @@ def items(plan: Plan, number: int) -> list[tuple[int, int]]:
 def pictures(out: Path, plan: Plan, chosen: Sequence[tuple[int, int]]) -> Iterator[Picture]:
     """The pictures of ``chosen`` ``(notation, replicate)``; many are drawn together, none depends on the others."""
     from guqin_kg.draw.raster import draw_specs
-    from guqin_kg.draw.spec import sample_spec
+    from guqin_kg.draw.sampling import sample_spec
 
     engine, _ = _engine(out, plan)
     notations = load_notations(out, plan.notations)

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from guqin_kg.draw.engine import Engine, default_engine
     from guqin_kg.draw.layout import ids, layout_tree
     from guqin_kg.draw.raster import Drawing, draw_spec, draw_specs
-    from guqin_kg.draw.spec import PRESETS, Spec, sample_spec
+    from guqin_kg.draw.sampling import PRESETS, sample_spec
+    from guqin_kg.draw.spec import Spec
     from guqin_kg.draw.styles import STYLES, available
 
 _HOME = {
-    "Drawing": "raster", "Engine": "engine", "PRESETS": "spec", "STYLES": "styles", "Spec": "spec",
+    "Drawing": "raster", "Engine": "engine", "PRESETS": "sampling", "STYLES": "styles", "Spec": "spec",
     "available": "styles", "default_engine": "engine", "draw_spec": "raster", "draw_specs": "raster", "ids": "layout",
-    "layout_tree": "layout", "sample_spec": "spec",
+    "layout_tree": "layout", "sample_spec": "sampling",
 }  # fmt: skip
 
 __all__ = [

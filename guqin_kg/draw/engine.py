@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from guqin_kg.draw.compose import Composer, Program
+from guqin_kg.draw.character import Ink
+from guqin_kg.draw.compose import Composer
 from guqin_kg.draw.layout import Layout, LayoutBuilder, Node
-from guqin_kg.draw.outlines import Ink, Outlines
+from guqin_kg.draw.outlines import Outlines
 from guqin_kg.draw.polygons import Batch, Geometry, polygons
+from guqin_kg.draw.prepared import Prepared
 from guqin_kg.draw.spec import MOST_ROWS, Spec
 from guqin_kg.draw.strokes import Brush
 from guqin_kg.draw.styles import Style, style
@@ -23,35 +25,6 @@ from guqin_kg.notation.grammar import Grammar, default_grammar
 
 _KEPT = 1024
 Forms = tuple[tuple[str, int], ...]
-
-
-@dataclass(slots=True, eq=False)
-class Prepared:
-    """A notation in one style, ready for any specification: all leaves' points in one array."""
-
-    layout: Layout
-    program: Program
-    style: Style
-    points: np.ndarray
-    """``(4, P)``: x and y in the leaf's box, weight factor, whether on a contour."""
-    index: np.ndarray
-    """``(4, P)``: leaf and stroke of each point, the point before and the one after."""
-    leaves: np.ndarray
-    """``(3, L)``: strokes met downwards and across, natural stroke width of a contour."""
-    ends: np.ndarray
-    """``(2, S)``: first and last point of each stroke or contour."""
-    walk: np.ndarray
-    """``(2, W)``: what visits all polygons: side (0 one, 1 the other, 2 head, 3 tail) and point or stroke."""
-    leaf_first: np.ndarray
-    """``(1, L)``: where each leaf begins in the walk."""
-    polygons: list[tuple[int, int, int, bool]]
-    """``(first, last + 1, leaf, hole)`` in the walk."""
-    part: tuple[int, ...]
-
-    @property
-    def any_contour(self) -> bool:
-        """Whether some leaf is drawn from contours."""
-        return bool(self.points[3].any())
 
 
 class Engine:

@@ -9,14 +9,12 @@ from __future__ import annotations
 import os
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from guqin_kg.draw.character import Ink, contour_ink
 from guqin_kg.errors import DataError, NotFoundError
-
-if TYPE_CHECKING:
-    from guqin_kg.draw.outlines import Ink
 
 _SUFFIXES = {".ttf", ".otf", ".ttc", ".woff"}
 
@@ -100,8 +98,6 @@ class FontFile:
         """Contours of ``char`` as ink."""
         if char not in self._inks:
             from fontTools.pens.recordingPen import DecomposingRecordingPen
-
-            from guqin_kg.draw.outlines import contour_ink
 
             pen = DecomposingRecordingPen(self._glyphs)
             self._glyphs[self._cmap[ord(char)]].draw(pen)

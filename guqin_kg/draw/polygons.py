@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from guqin_kg.draw.chance import Chance
 from guqin_kg.draw.placing import NUMBERS, joined, run_tables
+from guqin_kg.draw.prepared import Prepared
 from guqin_kg.draw.spec import Spec
-
-if TYPE_CHECKING:
-    from guqin_kg.draw.engine import Prepared
 
 _values = attrgetter(
     "prints", "looseness", "jitter", "aspect", "weight", "uneven", "wobble", "shift", "slant", "turn", "rough"

@@ -7,20 +7,25 @@ applies, told from the structure and the way it was written.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from guqin_kg.model import Notation, Note, Position
-
-if TYPE_CHECKING:
-    from guqin_kg.notation.grammar import Grammar
-    from guqin_kg.notation.parse import Reading
+from guqin_kg.notation.grammar import Grammar, Rule
+from guqin_kg.notation.normalise import Coded
 
 
-def decisions(reading: Reading) -> list[dict[str, Any]]:
-    """The decisions behind ``reading``, in the order of their codes: rule, what was chosen, and why in zh and en."""
-    rules = reading.grammar.ambiguities
+def decisions(notation: Notation, rule: Rule, coded: Coded, grammar: Grammar) -> list[dict[str, Any]]:
+    """The decisions behind a reading, in the order of their codes: rule, what was chosen, and why in zh and en.
+
+    Args:
+        notation: what it was understood as.
+        rule: what read it.
+        coded: the folded text, one sign per word.
+        grammar: the graph's rules.
+    """
+    rules = grammar.ambiguities
     found: dict[str, str] = {}
-    for code, chosen in _decisions(reading):
+    for code, chosen in _decisions(notation, rule, coded, grammar):
         if code in rules:
             found.setdefault(code, chosen)
     return [
@@ -35,10 +40,9 @@ def decisions(reading: Reading) -> list[dict[str, Any]]:
     ]
 
 
-def _decisions(reading: Reading) -> Iterator[tuple[str, str]]:
-    notation, grammar = reading.notation, reading.grammar
+def _decisions(notation: Notation, rule: Rule, coded: Coded, grammar: Grammar) -> Iterator[tuple[str, str]]:
     unit = grammar.alphabet.points
-    explicit = bool(unit) and unit in reading.coded.text
+    explicit = bool(unit) and unit in coded.text
     for note in (notation, *notation.notes):
         if note.position and not explicit:
             yield from _of_position(note, note.position, notation, grammar)
@@ -50,12 +54,12 @@ def _decisions(reading: Reading) -> Iterator[tuple[str, str]]:
     carried = not (notation.tone or notation.left_finger or notation.position or notation.sound)
     if notation.form == "simple" and carried and notation.techniques and notation.strings:
         yield "A12", "null"
-    for sign in reading.coded.text:
+    for sign in coded.text:
         word = grammar.alphabet.many.get(sign)
         if word and grammar.base(word[0], "finger", "count", "position-sign"):
             yield "A11", word
-    if reading.rule.normalises_order:
-        yield "O", reading.rule.labels.get("en", reading.rule.name)
+    if rule.normalises_order:
+        yield "O", rule.labels.get("en", rule.name)
 
 
 def _of_position(note: Note, position: Position, notation: Notation, grammar: Grammar) -> Iterator[tuple[str, str]]:

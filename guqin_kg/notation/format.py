@@ -5,6 +5,7 @@ from __future__ import annotations
 from guqin_kg.model import Notation, Position
 from guqin_kg.notation.components import Part, parts, position_bases
 from guqin_kg.notation.grammar import Grammar, default_grammar
+from guqin_kg.notation.matching import read
 
 
 def readings(notation: Notation, grammar: Grammar | None = None) -> tuple[str, str, str]:
@@ -39,16 +40,10 @@ def _short(notation: Notation, drawn: list[Part], grammar: Grammar) -> str:
     text = "".join([part.name for part in drawn])
     if not _could_be_taken_otherwise(notation, drawn, grammar):
         return text
-    from guqin_kg.errors import ReadingError
-    from guqin_kg.notation.parse import parse
-
     explicit = "".join(_place(p.position, grammar, fen_unit=False) if p.position else p.name for p in drawn)
     for spelled in (text, explicit):
-        try:
-            if parse(spelled, grammar) == notation:
-                return spelled
-        except ReadingError:
-            continue
+        if read(spelled, grammar) == notation:
+            return spelled
     return _full(drawn, grammar)
 
 

@@ -17,7 +17,7 @@ from guqin_kg.inventory import GQ, Inventory, local
 from guqin_kg.model import Form, Notation, Note, Position
 from guqin_kg.notation.components import FIELD_ROLES
 from guqin_kg.notation.grammar import Grammar, default_grammar, grammar_of
-from guqin_kg.notation.parse import assemble
+from guqin_kg.notation.matching import assemble
 from guqin_kg.notation.pattern import Alt, Capture, Node, Rep, Seq, Sub, Term, read_patterns, settle_fields, terms
 
 PUBLISHED_SIZE = 26_416

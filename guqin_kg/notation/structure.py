@@ -9,12 +9,17 @@ from pydantic import ValidationError as PydanticError
 from guqin_kg.errors import DataError, ReadingError
 from guqin_kg.model import Notation, Position
 from guqin_kg.notation.format import short_reading
-from guqin_kg.notation.grammar import Grammar
+from guqin_kg.notation.grammar import Grammar, default_grammar
 from guqin_kg.notation.parse import ornaments_between, parse
 
 
-def from_json(body: dict[str, Any], grammar: Grammar) -> Notation:
-    """The notation a JSON object states; see :func:`guqin_kg.notation.parse.notation_from_json`."""
+def notation_from_json(body: dict[str, Any], grammar: Grammar | None = None) -> Notation:
+    """The structure back from the object :func:`parse_json` gives (or from a part of it that has the structure).
+
+    Raises:
+        ReadingError: a field has a value no notation can have.
+    """
+    grammar = grammar or default_grammar()
     try:
         top = _fields(body, grammar, infer=True)
         tone = grammar.sound_of.get(str(top.get("tone"))) if top.get("tone") else None

@@ -13,7 +13,7 @@ from typing import Any
 from guqin_kg.errors import ReadingError
 from guqin_kg.model import Notation
 from guqin_kg.notation.grammar import Grammar
-from guqin_kg.notation.parse import read_folded
+from guqin_kg.notation.matching import read_folded
 
 _ROLE_ORDER = ("string", "stroke", "finger", "hui", "figure", "pinch", "run", "tone", "attack", "left-sound", "move")
 

@@ -7,17 +7,12 @@ loading onnxruntime takes about a second, so a few pictures are read by numpy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from guqin_kg.recognise.network import Network
-
-Encoder = Callable[[np.ndarray], np.ndarray]
-"""Grey windows ``(batch, height, width)`` uint8, ink 255, to features ``(batch, cells, hidden)``."""
+from guqin_kg.recognise.network import Encoder, Network
 
 _OPSET = 17
 _IR_VERSION = 8
@@ -28,6 +23,13 @@ _CHUNK = 8
 def installed() -> bool:
     """Whether the extra ``fast`` is there."""
     return find_spec("onnx") is not None and find_spec("onnxruntime") is not None
+
+
+def hasten(network: Network) -> bool:
+    """Let onnxruntime encode for ``network`` from now on, where the extra ``fast`` is installed; whether it does."""
+    if network.encoder is None and installed():
+        network.encoder = encoder_of(network)
+    return network.encoder is not None
 
 
 def encoder_of(network: Network, threads: int = 1) -> Encoder:

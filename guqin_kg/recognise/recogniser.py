@@ -20,7 +20,7 @@ import numpy as np
 from guqin_kg.errors import DataError, GuqinKGError
 from guqin_kg.notation.grammar import Grammar, default_grammar
 from guqin_kg.notation.iri import notation_iri
-from guqin_kg.recognise import automata, shelf, views
+from guqin_kg.recognise import automata, onnx_encoder, shelf, views
 from guqin_kg.recognise.automaton import Automaton
 from guqin_kg.recognise.beam import Hypothesis, search
 from guqin_kg.recognise.candidate import Candidate, weighed
@@ -128,7 +128,7 @@ class Recogniser:
         """
         moves = views.MOVES if self.careful else views.MOVES[:1]
         if len(windows) * len(moves) >= _MANY:
-            self.network.hasten()
+            onnx_encoder.hasten(self.network)
         temperature = float(self.model.calibration.get("temperature", 1.0))
         size = np.array([self.width, self.height], np.float32)
         out: list[list[Candidate]] = []

@@ -17,9 +17,9 @@ from typing import Any
 
 import pyoxigraph as ox
 
-from guqin_kg.validate.fast import released_shapes, validate_store
+from guqin_kg.validate.fast import validate_store
 from guqin_kg.validate.report import Report
-from guqin_kg.validate.shapes import SH, SUBCLASS, TYPE, ShapesGraph, Term
+from guqin_kg.validate.shapes import SH, SUBCLASS, TYPE, ShapesGraph, Term, released_shapes
 
 GQS = "https://w3id.org/guqin/shapes#"
 COMPARES_BY = ox.NamedNode(GQS + "comparesBy")

@@ -11,14 +11,13 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 
 import pyoxigraph as ox
 
 from guqin_kg.errors import GuqinKGError
 from guqin_kg.validate.compile import FOCUS_GRAPH, Check, Compiler
 from guqin_kg.validate.report import SEVERITIES, Report, Result
-from guqin_kg.validate.shapes import SUBCLASS, TYPE, Shape, ShapesGraph, Term, UnsupportedShape, load_shapes
+from guqin_kg.validate.shapes import SUBCLASS, TYPE, Shape, ShapesGraph, Term, UnsupportedShape, released_shapes
 
 _FOCUS = ox.NamedNode(FOCUS_GRAPH)
 #: Stores of more statements than this are checked by several threads.
@@ -65,12 +64,6 @@ class Classes:
             if ox.Quad(quad.subject, TYPE, cls) not in self.store:
                 return False
         return True
-
-
-@lru_cache(maxsize=1)
-def released_shapes() -> ShapesGraph:
-    """The shapes shipped with the package, parsed once per process."""
-    return load_shapes()
 
 
 def messages_of(check: Check, row: dict[str, Term]) -> dict[str, str]:

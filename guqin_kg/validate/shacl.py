@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyoxigraph as ox
 
-from guqin_kg.validate.fast import released_shapes
 from guqin_kg.validate.report import SEVERITIES, Report, Result
-from guqin_kg.validate.shapes import SH, ShapesGraph, Term
+from guqin_kg.validate.shapes import SH, ShapesGraph, Term, released_shapes
 
 if TYPE_CHECKING:
     import rdflib

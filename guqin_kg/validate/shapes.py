@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -275,3 +276,9 @@ def load_shapes(paths: Iterable[Path] | None = None) -> ShapesGraph:
         except SyntaxError as error:
             raise GraphSyntaxError(f"not Turtle: {error.msg}", file=path, line=error.lineno) from error
     return ShapesGraph(store)
+
+
+@lru_cache(maxsize=1)
+def released_shapes() -> ShapesGraph:
+    """The shapes shipped with the package, parsed once per process."""
+    return load_shapes()

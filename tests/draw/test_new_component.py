@@ -11,7 +11,7 @@ from guqin_kg.draw.engine import Engine
 from guqin_kg.draw.layout import MissingFormError, ids
 from guqin_kg.draw.outlines import MissingOutlineError
 from guqin_kg.draw.raster import draw_spec
-from guqin_kg.draw.spec import sample_spec
+from guqin_kg.draw.sampling import sample_spec
 from guqin_kg.draw.strokes import PathError, parse_path
 from guqin_kg.inventory import load_inventory
 from guqin_kg.notation.grammar import grammar_of

@@ -6,7 +6,8 @@ import pytest
 
 from guqin_kg.errors import ReadingError
 from guqin_kg.notation.grammar import Grammar
-from guqin_kg.notation.parse import analyse, notation_from_json, parse, parse_cell, parse_json
+from guqin_kg.notation.parse import analyse, parse, parse_cell, parse_json
+from guqin_kg.notation.structure import notation_from_json
 
 
 def test_the_contract_example(grammar: Grammar) -> None:

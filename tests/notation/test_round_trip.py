@@ -15,9 +15,10 @@ from guqin_kg.notation.grammar import Grammar, default_grammar
 from guqin_kg.notation.ids import ids_string
 from guqin_kg.notation.iri import notation_iri
 from guqin_kg.notation.lexicon import Lexicon
-from guqin_kg.notation.parse import notation_from_json, parse, parse_json
+from guqin_kg.notation.parse import parse, parse_json
 from guqin_kg.notation.pattern import ANY, Alt, Node, Rep, Seq, Term
 from guqin_kg.notation.rdf import from_triples, to_triples
+from guqin_kg.notation.structure import notation_from_json
 
 GRAMMAR = default_grammar()
 # operator -> number of operands

@@ -24,7 +24,7 @@ def test_the_graph_gives_what_numpy_gives(adapter: str | None) -> None:
     network = Recogniser.open(adapter=adapter, grammar=default_grammar()).network
     pixels = windows(11)
     plain = network.features(pixels)
-    assert network.hasten()
+    assert onnx_encoder.hasten(network)
     assert network.features(pixels).dtype == np.float32
     np.testing.assert_allclose(network.features(pixels), plain, atol=1e-4)
 
@@ -51,5 +51,5 @@ def test_long_lists_are_read_by_it_with_the_same_readings(monkeypatch: pytest.Mo
 def test_without_the_extra_numpy_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_encoder, "installed", lambda: False)
     network = Recogniser.open(grammar=default_grammar()).network
-    assert not network.hasten()
+    assert not onnx_encoder.hasten(network)
     assert network.features(windows(2)).shape[0] == 2

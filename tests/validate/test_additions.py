@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from guqin_kg.graph.store import copied
 from guqin_kg.validate import validate_additions, validate_store
-from guqin_kg.validate.fast import released_shapes
 from guqin_kg.validate.shacl import validate_with_pyshacl
+from guqin_kg.validate.shapes import released_shapes
 
 GQ, GQR = "https://w3id.org/guqin/ontology#", "https://w3id.org/guqin/resource/"
 READINGS = ["大九勾四", "散勾三", "撮大七七散四", "上七九", "少息", "名十注挑六", "大七六抹三", "滚六一", "历七六"]

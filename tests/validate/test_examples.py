@@ -12,9 +12,10 @@ from guqin_kg import resources
 from guqin_kg.query.terms import prefixes
 from guqin_kg.validate import validate_additions
 from guqin_kg.validate.additions import _inverse_paths, _inverses, _slice, _subjects, _touched
-from guqin_kg.validate.fast import released_shapes, validate_store
+from guqin_kg.validate.fast import validate_store
 from guqin_kg.validate.report import Result
 from guqin_kg.validate.shacl import validate_with_pyshacl
+from guqin_kg.validate.shapes import released_shapes
 
 GQS = "https://w3id.org/guqin/shapes#"
 EXAMPLES = sorted((resources.folder("ontology") / "examples").rglob("*.ttl"))
