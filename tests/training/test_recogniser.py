@@ -184,6 +184,15 @@ def test_stages_are_averaged(toy, tmp_path):
             moved += float(np.abs(value.astype("float32") - first[name].astype("float32")).sum())
     assert moved > 0
     assert about["averaged"][1]["started_from"]["weights"] == about["averaged"][0]["weights"]
+    tilted = average.average([out, later], tmp_path / "tilted", weights=[1, 3], images=16, other_characters=0.0)
+    assert tilted["shares"] == [0.25, 0.75]
+    name = "decoder.0.attention.query.weight"
+    expected = 0.25 * first[name].astype("float32") + 0.75 * second[name].astype("float32")
+    held = load_file(tmp_path / "tilted" / "model.safetensors")[name].astype("float32")
+    np.testing.assert_allclose(held, expected, rtol=2e-3, atol=1e-4)
+    for wrong in ([1.0], [0.0, 1.0], [float("nan"), 1.0]):
+        with pytest.raises(UsageError, match="weights"):
+            average.average([out, later], tmp_path / "none", weights=wrong)
     assert shelf.load(tmp_path / "mean").vocabulary.hash == shelf.load(out).vocabulary.hash
     with pytest.raises(UsageError, match="no average"):
         average.average([out], tmp_path / "none")

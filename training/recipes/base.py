@@ -31,7 +31,7 @@ VALIDATION = 10_000_000
 """Added to the seed for drawn images that are never trained on."""
 
 
-_STAGE = ("steps", "images_seen", "minutes", "started_from", "averaged")
+_STAGE = ("steps", "images_seen", "minutes", "started_from", "averaged", "shares")
 """What a later model tells of the one it goes on from."""
 
 

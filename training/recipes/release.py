@@ -77,7 +77,7 @@ def card(folder: Path) -> str:
 def _made(about: dict[str, Any]) -> list[str]:
     """How it was made: a stage by the clock, or the mean of such stages."""
     if "averaged" in about:
-        return [f"- Command: `{about['command']}`: {_mean(about['averaged'])}"]
+        return [f"- Command: `{about['command']}`: {_mean(about['averaged'], about.get('shares'))}"]
     return [
         f"- Command: `{about['command']}`, seed {about['config']['seed']}; the run ends by the clock "
         f"({about['config']['max_minutes']} minutes), so another machine sees another number of images.",
@@ -86,11 +86,13 @@ def _made(about: dict[str, Any]) -> list[str]:
     ]
 
 
-def _mean(stages: list[dict[str, Any]]) -> str:
+def _mean(stages: list[dict[str, Any]], shares: list[float] | None = None) -> str:
     """That it is the mean of ``stages``, and where the longest chain of them came from."""
     last = max(stages, key=lambda stage: len(json.dumps(stage)))
+    alike = not shares or len(set(shares)) == 1
+    parts = "" if alike else f" in parts of {', '.join(f'{share:g}' for share in shares or ())}"
     return (
-        f"the mean of the weights of {len(stages)} stages, of which each later one went on from the one before."
+        f"the mean of the weights of {len(stages)} stages{parts}, of which each later one went on from the one before."
         + _before(last)
     )
 
@@ -100,7 +102,7 @@ def _before(earlier: dict[str, Any] | None) -> str:
     if not earlier:
         return ""
     if "averaged" in earlier:
-        return f" Before it: `{earlier.get('command')}`, {_mean(earlier['averaged'])}"
+        return f" Before it: `{earlier.get('command')}`, {_mean(earlier['averaged'], earlier.get('shares'))}"
     return (
         f" Before it: `{earlier.get('command')}` (seed {earlier.get('seed')}), "
         f"{earlier.get('minutes')} minutes, {earlier.get('images_seen')} images." + _before(earlier.get("started_from"))
