@@ -291,19 +291,15 @@ class KnowledgeGraph:
         """
         from guqin_kg.recognise.recogniser import Recogniser
 
-        key = (adapter, tuple(lexicon) if lexicon is not None else None, careful)
+        key = (adapter, tuple(lexicon) if lexicon is not None else None)
         if key not in self._recognisers:
             self._recognisers[key] = Recogniser.open(
-                adapter=adapter,
-                lexicon=lexicon,
-                grammar=self.grammar,
-                workspace=self.workspace.root,
-                careful=careful,
+                adapter=adapter, lexicon=lexicon, grammar=self.grammar, workspace=self.workspace.root
             )
         rows = [images] if isinstance(images, str | Path) else list(images)
         if not rows:
             raise UsageError("no image given", hint="kg.recognize(['crop.png'])")
-        found: list[dict[str, Any]] = self._recognisers[key].recognise(rows, top, sequence)
+        found: list[dict[str, Any]] = self._recognisers[key].recognise(rows, top, sequence, careful)
         return found
 
     def similar(

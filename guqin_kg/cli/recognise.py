@@ -84,9 +84,8 @@ def recognize(
         lexicon=read_list(lexicon) if lexicon else None,
         grammar=grammar_for(space),
         workspace=space.root if space else None,
-        careful=careful,
     )
-    rows = reader.recognise(list(images), top=top, sequence=sequence)
+    rows = reader.recognise(list(images), top=top, sequence=sequence, careful=careful)
     for line in reader.skipped[:10]:
         talk(f"left out of the lexicon: {line}")
     if fmt == "json":

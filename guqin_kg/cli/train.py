@@ -154,14 +154,10 @@ def evaluate_recognizer(
 
     space = workspace_or_none(workspace)
     reader = Recogniser.open(
-        base=base,
-        adapter=adapter,
-        grammar=grammar_for(space),
-        workspace=space.root if space else None,
-        careful=careful,
+        base=base, adapter=adapter, grammar=grammar_for(space), workspace=space.root if space else None
     )
     chosen = set(pages.split(",")) if pages else None
-    report = measure.on_file(reader, data, pages=chosen, closed=closed, sequence=sequence)
+    report = measure.on_file(reader, data, pages=chosen, closed=closed, sequence=sequence, careful=careful)
     if out:
         measure.write(report, out)
     if fmt == "json":

@@ -43,22 +43,15 @@ class Recogniser:
         grammar: the graph's rules.
         lexicon: readings to which answers are restricted; None = every well-formed notation.
         beams: partial readings kept.
-        careful: see each picture five times, moved by two pixels; takes five times as long.
     """
 
     def __init__(
-        self,
-        model: shelf.Model,
-        grammar: Grammar,
-        lexicon: Iterable[str] | None = None,
-        beams: int = 6,
-        careful: bool = False,
+        self, model: shelf.Model, grammar: Grammar, lexicon: Iterable[str] | None = None, beams: int = 6
     ) -> None:
         self.model = model
         self.words = Words(grammar)
         self.vocabulary = model.vocabulary
         self.beams = beams
-        self.careful = careful
         self.network, self.height, self.width = network_of(model)
         self.skipped: list[str] = []
         self._lexicon = list(dict.fromkeys(lexicon)) if lexicon is not None else None
@@ -73,7 +66,6 @@ class Recogniser:
         grammar: Grammar | None = None,
         workspace: Path | None = None,
         beams: int = 6,
-        careful: bool = False,
     ) -> Recogniser:
         """Load the bundled base (or ``base``), an adapter over it, and the grammar of the graph.
 
@@ -81,7 +73,7 @@ class Recogniser:
             NotFoundError: no such model or adapter.
             UsageError: the adapter belongs to another base.
         """
-        return cls(shelf.load(base, adapter, workspace), grammar or default_grammar(), lexicon, beams, careful)
+        return cls(shelf.load(base, adapter, workspace), grammar or default_grammar(), lexicon, beams)
 
     @cached_property
     def automaton(self) -> Automaton:
@@ -119,14 +111,15 @@ class Recogniser:
 
     # -- windows -------------------------------------------------------------------------------------------------
 
-    def read(self, windows: np.ndarray, top: int = 5) -> list[list[Candidate]]:
+    def read(self, windows: np.ndarray, top: int = 5, careful: bool = False) -> list[list[Candidate]]:
         """Candidates for each window, best first.
 
         Args:
             windows: uint8 ``(n, height, width)``, ink 255 (see ``guqin_kg.recognise.images.fit``).
             top: how many at most.
+            careful: see each window five times, moved by two pixels; takes five times as long.
         """
-        moves = views.MOVES if self.careful else views.MOVES[:1]
+        moves = views.MOVES if careful else views.MOVES[:1]
         if len(windows) * len(moves) >= _MANY:
             onnx_encoder.hasten(self.network)
         temperature = float(self.model.calibration.get("temperature", 1.0))
@@ -136,7 +129,7 @@ class Recogniser:
             batch = windows[at : at + BATCH]
             seen = [self._seen(views.moved(batch, *move) if any(move) else batch, top) for move in moves]
             for rows in zip(*seen, strict=True):
-                found = views.joined(rows, moves, size) if self.careful else rows[0]
+                found = views.joined(rows, moves, size) if careful else rows[0]
                 out.append(weighed(found, temperature)[:top])
         return out
 
@@ -179,7 +172,7 @@ class Recogniser:
     # -- files ---------------------------------------------------------------------------------------------------
 
     def recognise(
-        self, images: Sequence[str | Path | np.ndarray], top: int = 5, sequence: bool = False
+        self, images: Sequence[str | Path | np.ndarray], top: int = 5, sequence: bool = False, careful: bool = False
     ) -> list[dict[str, Any]]:
         """One object per picture, in the order given; the contract's form.
 
@@ -189,6 +182,7 @@ class Recogniser:
             images: files, or grey uint8 arrays.
             top: how many candidates at most.
             sequence: the pictures are neighbours in a piece: let what follows what help to decide.
+            careful: as for :meth:`read`.
         """
         fitted: list[Fitted | None] = []
         errors: dict[int, GuqinKGError] = {}
@@ -203,7 +197,7 @@ class Recogniser:
                 errors[at] = error
         inked = [at for at, window in enumerate(fitted) if window is not None and not window.blank]
         windows = np.stack([fitted[at].pixels for at in inked]) if inked else np.zeros((0, self.height, self.width))  # type: ignore[union-attr]
-        read = dict(zip(inked, self.read(windows, max(top, 8) if sequence else top + 1), strict=True))
+        read = dict(zip(inked, self.read(windows, max(top, 8) if sequence else top + 1, careful), strict=True))
         if sequence:
             from guqin_kg.recognise import prior
 

@@ -15,6 +15,7 @@ from guqin_kg.notation.grammar import default_grammar
 from guqin_kg.notation.parse import parse
 from guqin_kg.recognise import Recogniser, views
 from guqin_kg.recognise.candidate import Candidate, weighed
+from guqin_kg.recognise.images import fit
 
 SIZE = np.array([48, 64], np.float32)
 
@@ -55,14 +56,12 @@ def test_probabilities_of_no_candidates():
 
 def test_reading_carefully_is_the_mean_of_five_readings():
     pixels = draw_spec(sample_spec(parse("名十一勾三"), "print", 3, size=96, frame="crop")).pixels
-    plain, careful = (Recogniser.open(grammar=default_grammar(), careful=flag) for flag in (False, True))
-    from guqin_kg.recognise.images import fit
-
-    window = fit(pixels, plain.height, plain.width).pixels[None]
+    reader = Recogniser.open(grammar=default_grammar())
+    window = fit(pixels, reader.height, reader.width).pixels[None]
     scores = [
-        {row.reading: row.score for row in plain.read(views.moved(window, *move), top=5)[0]} for move in views.MOVES
+        {row.reading: row.score for row in reader.read(views.moved(window, *move), top=5)[0]} for move in views.MOVES
     ]
-    (rows,) = careful.read(window, top=5)
+    (rows,) = reader.read(window, top=5, careful=True)
     assert len(rows) == len({row.reading for row in rows})
     assert sum(row.probability for row in rows) <= 1 + 1e-6
     expected = np.log(np.mean([np.exp(view.get(rows[0].reading, -np.inf)) for view in scores]))

@@ -42,21 +42,20 @@ def _stages(stage: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_a_later_stage_says_where_it_came_from(tmp_path: Path) -> None:
     folder = resources.folder("models") / "recogniser"
-    bundled = started_from(folder)
-    assert bundled["weights"] == file_hash(folder / "model.safetensors")
+    earlier = started_from(folder)
+    assert earlier["weights"] == file_hash(folder / "model.safetensors")
+    stages = earlier["averaged"]
+    assert stages[0]["weights"] == stages[1]["started_from"]["weights"]
     for name in ("model.safetensors", "calibration.json"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     about = json.loads((folder / "training.json").read_text("utf-8"))
-    for key in ("averaged", "started_from"):
-        about.pop(key, None)
-    first = {"weights": "a", "seed": 4, "command": "FIRST", "images_seen": 7, "minutes": 2.0, "started_from": bundled}
-    second = {"weights": "b", "seed": 5, "command": "SECOND", "images_seen": 8, "minutes": 2.0, "started_from": first}
-    mean = {"weights": "c", "seed": 5, "command": "MEAN", "averaged": [first, second]}
+    del about["averaged"]
     made = {"minutes": 1.0, "steps": 2, "images_seen": 3, "config": {"seed": 9, "max_minutes": 1.0}}
-    (tmp_path / "training.json").write_text(json.dumps({**about, **made, "started_from": mean}), "utf-8")
+    (tmp_path / "training.json").write_text(json.dumps({**about, **made, "started_from": earlier}), "utf-8")
     told = card(tmp_path)
-    assert "2 steps, 3 images. Before it: `MEAN`, the mean of the weights of 2 stages" in told
-    trained = [stage for stage in _stages(mean) if "images_seen" in stage]  # a mean of stages saw none itself
-    assert len({stage["weights"] for stage in trained}) > 2
+    assert "2 steps, 3 images. Before it:" in told
+    assert "the mean of the weights of 2 stages" in told
+    trained = [stage for stage in _stages(earlier) if "images_seen" in stage]  # a mean of stages saw none itself
+    assert len(trained) > 2
     for stage in trained:
         assert f"{stage['images_seen']} images" in told

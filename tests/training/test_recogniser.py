@@ -169,7 +169,7 @@ def test_another_configuration_into_the_folder_of_a_run_draws_nothing(toy, tmp_p
 def test_stages_are_averaged(toy, tmp_path):
     from safetensors.numpy import load_file
 
-    from training.recipes import average, base
+    from training.recipes import average, base, release
 
     out, settings, _ = toy
     later = tmp_path / "later"
@@ -186,6 +186,8 @@ def test_stages_are_averaged(toy, tmp_path):
     assert about["averaged"][1]["started_from"]["weights"] == about["averaged"][0]["weights"]
     tilted = average.average([out, later], tmp_path / "tilted", weights=[1, 3], images=16, other_characters=0.0)
     assert tilted["shares"] == [0.25, 0.75]
+    assert "2 stages in parts of 0.25, 0.75" in release.card(tmp_path / "tilted")
+    assert "parts of" not in release.card(tmp_path / "mean")
     name = "decoder.0.attention.query.weight"
     expected = 0.25 * first[name].astype("float32") + 0.75 * second[name].astype("float32")
     held = load_file(tmp_path / "tilted" / "model.safetensors")[name].astype("float32")

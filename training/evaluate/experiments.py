@@ -119,7 +119,9 @@ def base(args: argparse.Namespace) -> dict[str, Any]:
             out[f"{name}, {'closed' if closed else 'open'}"] = found.to_json()
             if name == "all pages" and not closed:
                 measure.write(found, args.out / "base")
-    out["test pages, open, seen five times"] = carefully(reader, _pages(crops, TEST_PAGES)).to_json()
+    out["test pages, open, seen five times"] = measure.on_crops(
+        reader, _pages(crops, TEST_PAGES), name="test pages", careful=True
+    ).to_json()
     if args.names:
         from guqin_kg.draw.styles import available
         from training.recogniser.drawing import HELD_OUT_STYLES
@@ -171,7 +173,7 @@ def adapt(args: argparse.Namespace) -> dict[str, Any]:
         ]
         closed = measure.on_crops(reader, test, name="test pages", closed=True)
         sequence = after_neighbours(reader, pool, test, read)
-        careful = carefully(reader, test)
+        careful = measure.on_crops(reader, test, name="test pages", careful=True)
     if not args.crops:
         measure.write(raw, args.out / "adapted")
     return {
@@ -185,12 +187,6 @@ def adapt(args: argparse.Namespace) -> dict[str, Any]:
         "temperature_on_test_pages": fit_temperature(scores, right),
         "other_bias_on_test_pages": other_bias(reader, read),
     }
-
-
-def carefully(reader: Recogniser, test: Crops) -> measure.Report:
-    """The same model with each picture seen five times."""
-    careful = Recogniser(reader.model, reader.words.grammar, beams=reader.beams, careful=True)
-    return measure.on_crops(careful, test, name="test pages")
 
 
 def after_neighbours(reader: Recogniser, pool: Crops, test: Crops, read: list[list[Candidate]]) -> measure.Report:

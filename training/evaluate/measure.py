@@ -108,6 +108,7 @@ def on_file(
     pages: set[str] | None = None,
     closed: bool = False,
     sequence: bool = False,
+    careful: bool = False,
 ) -> Report:
     """Measure on the crops of a JSON-lines file.
 
@@ -117,6 +118,7 @@ def on_file(
         pages: only these pages (as text).
         closed: restrict answers to the readings of these rows.
         sequence: rerank with the sequence prior, page by page.
+        careful: see each picture five times.
 
     Raises:
         UsageError: no crop of these pages.
@@ -129,7 +131,7 @@ def on_file(
             raise UsageError(
                 f"no crop of the pages {', '.join(sorted(pages))}", hint="the rows of --data have a key `page`"
             )
-    return on_crops(reader, crops, name=path.stem, closed=closed, sequence=sequence)
+    return on_crops(reader, crops, name=path.stem, closed=closed, sequence=sequence, careful=careful)
 
 
 def on_crops(
@@ -139,15 +141,16 @@ def on_crops(
     name: str,
     closed: bool = False,
     sequence: bool = False,
+    careful: bool = False,
 ) -> Report:
     """Measure on crops, those that cannot be read left out; see :func:`on_file`."""
     windows = windows_of(crops, reader.height, reader.width)
     truths = [row.reading for row in crops.rows]
     if closed:
-        reader = Recogniser(reader.model, reader.words.grammar, dict.fromkeys(truths), reader.beams, reader.careful)
+        reader = Recogniser(reader.model, reader.words.grammar, dict.fromkeys(truths), reader.beams)
     len(reader.automaton.table)  # compiled before the clock starts
     started = time.perf_counter()
-    read = reader.read(windows, top=8)
+    read = reader.read(windows, top=8, careful=careful)
     spent = (time.perf_counter() - started) * 1000 / len(windows)
     if sequence:
         from guqin_kg.recognise import prior

@@ -69,7 +69,7 @@ def card(folder: Path) -> str:
         "- Licence: that of the software (Apache 2.0).",
         "- Limits: one glyph a picture; handwriting in running hand; components that the graph gained later "
         "(`guqin train recognizer --config extend`). Probabilities are calibrated on drawn images; on a book without "
-        "an adapter they are too sure.",
+        "an adapter they may be too sure.",
     ]
     return "\n".join(lines) + "\n"
 
