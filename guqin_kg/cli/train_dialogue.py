@@ -86,7 +86,13 @@ def _line(row: dict[str, Any]) -> str:
 @click.option("--data", type=FOLDER, help="Folder of `guqin regenerate`.")
 @click.option("--crops", type=FILE, help="Ask about labelled crops (JSON lines with `file` and `reading`) instead.")
 @click.option("--notations", type=click.IntRange(1), default=50, show_default=True, help="Held-out ones to ask about.")
-@click.option("--scope", type=click.Choice(["curated", "lexicon"]), default="curated", show_default=True)
+@click.option(
+    "--scope",
+    type=click.Choice(["curated", "lexicon", "rules"]),
+    default="curated",
+    show_default=True,
+    help="Which notations: the curated set, the published lexicon, or any that the reading rules allow.",
+)
 @click.option("--lang", type=click.Choice(["zh", "en"]), default="zh", show_default=True, help="Language.")
 @click.option("--preset", type=click.Choice(["clean", "print", "handwritten", "photo"]), default="clean")
 @click.option("--seed", type=int, default=1, show_default=True, help="Decides pictures and wording.")

@@ -21,6 +21,7 @@ from safetensors.torch import load_file  # noqa: E402
 
 from guqin_kg.errors import DataError, LimitError, NotFoundError, UsageError  # noqa: E402
 from guqin_kg.graph.workspace import init_workspace  # noqa: E402
+from guqin_kg.notation.iri import notation_iri  # noqa: E402
 from guqin_kg.query.session import GraphSession, open_graph  # noqa: E402
 from training.dialogue import loop, records, run, vlm  # noqa: E402
 from training.dialogue.config import CONFIGS, DialogueTraining, load, names  # noqa: E402
@@ -218,6 +219,70 @@ def test_the_tower_is_the_encoder_of_the_recogniser(
     # the second token holds the four cells right of the first four, row after row
     assert torch.allclose(mine[1].unflatten(0, (4, -1)), theirs[[2, 3, 8, 9]], atol=0.02)
     assert torch.allclose(mine[-1].unflatten(0, (4, -1)), theirs[[40, 41, 46, 47]], atol=0.02)
+
+
+def test_the_rules_give_notations_beyond_the_lexicon(session: GraphSession, tmp_path: Path) -> None:
+    from guqin_kg.notation.lexicon import published
+
+    with pytest.raises(ValueError, match="the number of them"):
+        DialogueTraining.model_validate({"scope": "rules"})
+    config = load("tiny", scope="rules", notations=40)
+    made = records.generate(config, session, tmp_path)
+    assert made == records.generate(config, session, tmp_path / "again")
+    every = made["train"] + made["val"]
+    assert len({c.iri for c in every}) == len(every) == 40
+    assert all(c.turns for c in every)
+    lexicon = {notation_iri(n, session.grammar) for n in published(session.grammar)}
+    assert 5 < sum(c.iri not in lexicon for c in every) < 40
+    grader = Grader(session.grammar, "zh", every)
+    asked = [q for c in every for q in grader.questions(c)]
+    assert all(all(grader.grade(q, q.turn.answer).values()) for q in asked)
+
+
+def test_notations_by_the_rules_stand_beside_those_of_the_scope(
+    session: GraphSession, cache: Path, tmp_path: Path
+) -> None:
+    alone = dialogue(load("tiny", **SMALL), tmp_path / "alone", session, cache=cache, quiet=True)
+    config = load("tiny", **SMALL, rules_notations=30)
+    beside = dialogue(config, tmp_path / "beside", session, cache=cache, quiet=True)
+    assert alone["train_notations"] + 12 < beside["train_notations"] <= alone["train_notations"] + 30
+    assert beside["held_out_notations"] == alone["held_out_notations"]
+
+
+def test_muon_steps_the_matrices_of_the_decoder(found: dict[str, list[Conversation]], session: GraphSession) -> None:
+    model, _ = tiny(found, session)
+    named = dict(model.named_parameters())
+    optimiser = loop.optimiser_of(named, loop.Plan(1, 1e-3, 1, matrix_rate=0.01))
+    plain, inside = optimiser.param_groups
+    taken = {id(p) for p in inside["params"]}
+    names_taken = {name for name, p in named.items() if id(p) in taken}
+    assert any("q_proj" in name for name in names_taken)
+    assert not [name for name in names_taken if "embed" in name or "lm_head" in name or named[name].ndim < 2]
+    assert len(plain["params"]) + len(inside["params"]) == len(named)
+    with pytest.raises(UsageError, match="no lora"):
+        load("experiment-1", matrix_rate=0.01)
+    nothing: Any = None
+    with pytest.raises(UsageError, match="whole matrices"):
+        run.train_sharded(nothing, nothing, load("tiny", matrix_rate=0.01), nothing, Path(), True)
+
+
+def test_muon_and_a_killed_run(
+    found: dict[str, list[Conversation]], session: GraphSession, cache: Path, tmp_path: Path
+) -> None:
+    def go(out: Path, *steps: int) -> dict[str, Any]:
+        model: Any = None
+        for count in steps:
+            model, encoder = tiny(found, session)
+            config = load("tiny", steps=count, turns_each=2, matrix_rate=0.02)
+            run.train_dialogue(model, encoder, config, run.Sampler(config, found["train"], pictures(session, cache)),
+                               out, True)  # fmt: skip
+        return dict(model.named_parameters())
+
+    one, two = go(tmp_path / "one", 4), go(tmp_path / "two", 2, 4)
+    assert all(torch.allclose(p, two[name], atol=1e-6) for name, p in one.items())
+    start = dict(tiny(found, session)[0].named_parameters())
+    name = next(name for name in start if "q_proj" in name and "vision" not in name)
+    assert not torch.allclose(one[name], start[name], atol=1e-3)
 
 
 def test_splits_share_no_notation(found: dict[str, list[Conversation]]) -> None:

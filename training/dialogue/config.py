@@ -58,9 +58,12 @@ class DialogueTraining(Strict):
     freeze_vision: bool = True
     lora: DialogueLora | None = None
     dialogues: Literal["six", "twenty-two"] = "twenty-two"
-    scope: Literal["curated", "lexicon"] = "curated"
+    scope: Literal["curated", "lexicon", "rules"] = "curated"
+    """Which notations: the curated set, the published lexicon, or any that the reading rules allow, by chance."""
     notations: int | None = Field(None, ge=2)
     """How many notations of the scope (None: all); each falls into train or val by its IRI, 8:2."""
+    rules_notations: int = Field(0, ge=0)
+    """How many notations that the reading rules allow stand beside those of the scope (forms it does not have)."""
     curated_copies: int = Field(0, ge=0)
     """How often each notation of the curated set stands beside those of the lexicon (rare words and forms)."""
     lang: Literal["zh", "en"] = "zh"
@@ -84,6 +87,8 @@ class DialogueTraining(Strict):
     """Samples of this many steps are drawn together and dealt out by length, so that batches have little padding."""
     steps: int = Field(1000, ge=1)
     learning_rate: float = Field(1e-5, gt=0)
+    matrix_rate: float | None = Field(None, gt=0)
+    """Rate of the matrices inside the network, which Muon steps then; None: AdamW steps everything."""
     weight_decay: float = Field(0.0, ge=0)
     warmup: int = Field(0, ge=0)
     clip: float = Field(1.0, gt=0)
@@ -106,6 +111,19 @@ class DialogueTraining(Strict):
         """An adapter is loaded over its base as that is: with another tower in training it would not fit it."""
         if self.tower is not None and (self.base is None or self.lora is not None):
             raise ValueError("tower renews the tower of a base that is trained as a whole: it needs base and no lora")
+        return self
+
+    @model_validator(mode="after")
+    def _matrices_of_a_whole_model(self) -> DialogueTraining:
+        if self.matrix_rate is not None and self.lora is not None:
+            raise ValueError("matrix_rate is for weights that are trained as a whole: it needs no lora")
+        return self
+
+    @model_validator(mode="after")
+    def _so_many(self) -> DialogueTraining:
+        """The rules allow notations without end."""
+        if self.scope == "rules" and self.notations is None:
+            raise ValueError("scope: rules needs notations, the number of them")
         return self
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from guqin_kg.errors import DataError, LimitError
 from training import checkpoint, precision, processes
+from training.muon import Muon
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Plan:
     steps: int
     learning_rate: float
     seed: int
+    matrix_rate: float | None = None
     warmup: int = 0
     weight_decay: float = 0.0
     clip: float = 1.0
@@ -90,7 +92,7 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     kind = next(iter(parameters.values())).device.type
     wanted = list(parameters.values())
-    optimiser = torch.optim.AdamW(wanted, lr=plan.learning_rate, weight_decay=plan.weight_decay, betas=(0.9, 0.95))
+    optimiser = optimiser_of(parameters, plan)
     saved = checkpoint.take(place, optimiser, settings, model=parameters) or {"step": 0, "spent": 0.0}
     step, spent = int(saved["step"]), float(saved["spent"])
     now = time.process_time if plan.clock == "processor" else time.time
@@ -107,7 +109,7 @@ def fit(
         if progress >= 1:
             break
         for group in optimiser.param_groups:
-            group["lr"] = rate_at(plan, step, progress)
+            group["lr"] = rate_at(plan, step, progress) * group["full_rate"] / plan.learning_rate
         torch.manual_seed((plan.seed << 20) + step)
         with precision.autocast(plan.bf16, kind):
             loss = loss_of(step)
@@ -142,6 +144,24 @@ def fit(
     if step > began_at and rank == 0:
         checkpoint.keep(place, {"step": step, "spent": now() - began}, optimiser, settings, model=parameters)
     return rows
+
+
+_EDGES = ("embed", "lm_head")
+"""Parts of the names of weights at the edges of the network, which Muon is not made for."""
+
+
+def optimiser_of(parameters: Mapping[str, nn.Parameter], plan: Plan) -> torch.optim.Optimizer:
+    """AdamW, or Muon for the matrices inside the network."""
+    inside = [n for n, p in parameters.items() if p.ndim >= 2 and not any(edge in n for edge in _EDGES)]
+    by_muon = set(inside if plan.matrix_rate else ())
+    groups: list[dict[str, Any]] = [
+        {"params": [p for n, p in parameters.items() if n not in by_muon], "full_rate": plan.learning_rate}
+    ]
+    how: dict[str, Any] = {"lr": plan.learning_rate, "weight_decay": plan.weight_decay, "betas": (0.9, 0.95)}
+    if not by_muon:
+        return torch.optim.AdamW(groups, **how)
+    groups.append({"params": [parameters[n] for n in inside], "full_rate": plan.matrix_rate, "orthogonal": True})
+    return Muon(groups, **how)
 
 
 def rate_at(plan: Plan, step: int, progress: float) -> float:

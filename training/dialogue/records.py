@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "val")
 _CHUNK = 2000
+_TRIES = 20
+"""Draws for each notation by the rules: many are met more than once, and a small graph has few."""
 
 
 @dataclass(frozen=True)
@@ -150,10 +152,32 @@ def _chosen(config: DialogueTraining, session: GraphSession) -> list[Notation]:
     """The notations that a configuration names."""
     from guqin_kg.notation.lexicon import curated, published
 
+    if config.scope == "rules":
+        return _by_the_rules(config, session)
     every = list(curated(session.grammar)) if config.scope == "curated" else list(published(session.grammar))
     count = len(every) if config.notations is None else config.notations
     order = np.random.default_rng(config.seed).permutation(len(every))[:count]
     return [every[int(at)] for at in sorted(order)]
+
+
+def _by_the_rules(config: DialogueTraining, session: GraphSession) -> list[Notation]:
+    """Different notations that the reading rules allow, by chance: words alone, asides, forms of every kind."""
+    from guqin_kg.notation.iri import notation_iri
+    from guqin_kg.recognise.vocabulary import Vocabulary
+    from guqin_kg.recognise.words import Words
+    from training.recogniser.sample import Sampler
+
+    words = Words(session.grammar)
+    sampler = Sampler(words, set(Vocabulary.of(words.bases()).ids))
+    rng = np.random.default_rng([config.seed, 23])
+    found: dict[str, Notation] = {}
+    wanted = config.notations or 0
+    for _ in range(wanted * _TRIES):
+        notation = sampler(rng).notation
+        found.setdefault(notation_iri(notation, session.grammar), notation)
+        if len(found) == wanted:
+            break
+    return list(found.values())
 
 
 def _written(

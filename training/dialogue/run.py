@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor, nn
 
-from guqin_kg.errors import DataError
+from guqin_kg.errors import DataError, UsageError
 from training import processes
 from training.dialogue import sharded, vlm
 from training.dialogue.config import DialogueTraining
@@ -118,7 +118,13 @@ def train_dialogue(
 def train_sharded(
     model: Any, encoder: Encoder, config: DialogueTraining, sampler: Sampler, out: Path, quiet: bool
 ) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
-    """The same with weights divided among processes; returns the rows and, in the first process, all weights."""
+    """The same with weights divided among processes; returns the rows and, in the first process, all weights.
+
+    Raises:
+        UsageError: Muon is wanted, which needs whole matrices.
+    """
+    if config.matrix_rate is not None:
+        raise UsageError("Muon needs whole matrices, and these are divided", hint="set matrix_rate: null")
     _prepared(model, config)
     return sharded.fit(model, lambda divided: _loss(divided, encoder, sampler, None), _plan(config), out, quiet=quiet)
 
@@ -140,7 +146,8 @@ def _prepared(model: Any, config: DialogueTraining) -> dict[str, nn.Parameter]:
 
 def _plan(config: DialogueTraining) -> Plan:
     return Plan(
-        config.steps, config.learning_rate, config.seed, warmup=config.warmup, weight_decay=config.weight_decay,
+        config.steps, config.learning_rate, config.seed, matrix_rate=config.matrix_rate, warmup=config.warmup,
+        weight_decay=config.weight_decay,
         clip=config.clip, log_every=config.log_every, checkpoint_every=config.checkpoint_every,
         max_minutes=config.max_minutes, clock=config.clock, bf16=config.bf16,
     )  # fmt: skip

@@ -86,6 +86,9 @@ def _run(
         if config.curated_copies and config.scope == "lexicon":
             both = config.model_copy(update={"scope": "curated", "notations": None})
             found["train"] += records.generate(both, session, place)["train"] * config.curated_copies
+        if config.rules_notations:
+            more = config.model_copy(update={"scope": "rules", "notations": config.rules_notations})
+            found["train"] += records.generate(more, session, place)["train"]
         if not found["train"]:
             raise DataError("there is no conversation to train on", code="empty-data", hint="raise notations")
     if rank == 0:
