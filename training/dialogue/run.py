@@ -147,9 +147,8 @@ def _prepared(model: Any, config: DialogueTraining) -> dict[str, nn.Parameter]:
 def _plan(config: DialogueTraining) -> Plan:
     return Plan(
         config.steps, config.learning_rate, config.seed, matrix_rate=config.matrix_rate, warmup=config.warmup,
-        weight_decay=config.weight_decay,
-        clip=config.clip, log_every=config.log_every, checkpoint_every=config.checkpoint_every,
-        max_minutes=config.max_minutes, clock=config.clock, bf16=config.bf16,
+        weight_decay=config.weight_decay, clip=config.clip, log_every=config.log_every,
+        checkpoint_every=config.checkpoint_every, max_minutes=config.max_minutes, clock=config.clock, bf16=config.bf16,
     )  # fmt: skip
 
 
