@@ -38,7 +38,7 @@ pytestmark = pytest.mark.train
 SHAPE = load("tiny").shape
 SMALL = {"shape": SHAPE.model_dump(), "batch": 2, "bucket": 1, "steps": 2, "log_every": 1, "picture_size": 48,
          "turns_each": 2, "evaluate_notations": 0, "images_each": 1, "notations": 20, "bf16": False, "warmup": 0,
-         "scope": "curated", "max_minutes": None}  # fmt: skip
+         "scope": "curated", "rules_notations": 0, "max_minutes": None}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +243,7 @@ def test_notations_by_the_rules_stand_beside_those_of_the_scope(
     session: GraphSession, cache: Path, tmp_path: Path
 ) -> None:
     alone = dialogue(load("tiny", **SMALL), tmp_path / "alone", session, cache=cache, quiet=True)
-    config = load("tiny", **SMALL, rules_notations=30)
+    config = load("tiny", **{**SMALL, "rules_notations": 30})
     beside = dialogue(config, tmp_path / "beside", session, cache=cache, quiet=True)
     assert alone["train_notations"] + 12 < beside["train_notations"] <= alone["train_notations"] + 30
     assert beside["held_out_notations"] == alone["held_out_notations"]
@@ -388,7 +388,9 @@ def test_measuring_asks_about_labelled_crops_of_held_out_notations_only(
         measure(str(trained), session, data=folder, crops=labels, notations=5, cache=cache)
 
 
-def test_a_later_stage_can_see_with_the_encoder_of_a_later_recogniser(trained: Path, tmp_path: Path) -> None:
+def test_a_later_stage_can_see_with_the_encoder_of_a_later_recogniser(
+    session: GraphSession, cache: Path, trained: Path, tmp_path: Path
+) -> None:
     model, _ = vlm.load(str(trained))
     tower = vlm.vision_tower(model)
     before = {name: value.clone() for name, value in tower.state_dict().items()}
@@ -407,7 +409,9 @@ def test_a_later_stage_can_see_with_the_encoder_of_a_later_recogniser(trained: P
         path.write_text(json.dumps({"tower": "bundled", **without}), "utf-8")
         with pytest.raises(UsageError, match="tower"):
             load(path)
-    assert load("further").tower == "bundled"
+    renewed = load("further", **{**SMALL, "base": str(trained), "tower": "bundled", "other_share": 0.0})
+    assert dialogue(renewed, tmp_path / "renewed", session, cache=cache, quiet=True)["steps"] == 2
+    assert json.loads((tmp_path / "renewed" / "training.json").read_text("utf-8"))["config"]["tower"] == "bundled"
 
 
 def test_bad_input_is_said_plainly(session: GraphSession, trained: Path, tmp_path: Path) -> None:
