@@ -7,7 +7,7 @@ emulated one of its steps took 5.4 to 6.2 seconds, one of these 0.27 (docs/adr/0
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -33,6 +33,11 @@ def orthogonal(matrices: Tensor) -> Tensor:
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
     return x.mT if tall else x
+
+
+def matrices(parameters: Mapping[str, Tensor], edges: Sequence[str]) -> list[str]:
+    """Names of the weights that Muon is made for: matrices, none of the ``edges`` of the network in their name."""
+    return [name for name, p in parameters.items() if p.ndim >= 2 and not any(edge in name for edge in edges)]
 
 
 class Muon(torch.optim.AdamW):

@@ -63,7 +63,7 @@ class DialogueTraining(Strict):
     notations: int | None = Field(None, ge=2)
     """How many notations of the scope (None: all); each falls into train or val by its IRI, 8:2."""
     rules_notations: int = Field(0, ge=0)
-    """How many notations that the reading rules allow stand beside those of the scope (forms it does not have)."""
+    """How many notations by the reading rules are trained on beside those of the scope, less the held-out ones."""
     curated_copies: int = Field(0, ge=0)
     """How often each notation of the curated set stands beside those of the lexicon (rare words and forms)."""
     lang: Literal["zh", "en"] = "zh"

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from guqin_kg.errors import DataError, LimitError
 from training import checkpoint, precision, processes
-from training.muon import Muon
+from training.muon import Muon, matrices
 
 
 @dataclass(frozen=True)
@@ -152,13 +152,12 @@ _EDGES = ("embed", "lm_head")
 
 def optimiser_of(parameters: Mapping[str, nn.Parameter], plan: Plan) -> torch.optim.Optimizer:
     """AdamW, or Muon for the matrices inside the network."""
-    inside = [n for n, p in parameters.items() if p.ndim >= 2 and not any(edge in n for edge in _EDGES)]
-    by_muon = set(inside if plan.matrix_rate else ())
+    inside = matrices(parameters, _EDGES) if plan.matrix_rate else []
     groups: list[dict[str, Any]] = [
-        {"params": [p for n, p in parameters.items() if n not in by_muon], "full_rate": plan.learning_rate}
+        {"params": [p for n, p in parameters.items() if n not in set(inside)], "full_rate": plan.learning_rate}
     ]
     how: dict[str, Any] = {"lr": plan.learning_rate, "weight_decay": plan.weight_decay, "betas": (0.9, 0.95)}
-    if not by_muon:
+    if not inside:
         return torch.optim.AdamW(groups, **how)
     groups.append({"params": [parameters[n] for n in inside], "full_rate": plan.matrix_rate, "orthogonal": True})
     return Muon(groups, **how)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from guqin_kg.errors import DataError
 from training import checkpoint, precision
 from training.config import RecogniserTraining
-from training.muon import Muon
+from training.muon import Muon, matrices
 from training.recogniser.augment import augment
 from training.recogniser.shards import Shard
 
@@ -161,8 +161,8 @@ _EDGES = ("position", "embedding", "head", "downs.0")
 def optimiser_of(parameters: Mapping[str, nn.Parameter], config: RecogniserTraining) -> torch.optim.Optimizer:
     """AdamW, or Muon for the matrices inside the network; vectors are not decayed."""
     plain = [p for p in parameters.values() if p.ndim < 2]
-    inside = [p for n, p in parameters.items() if p.ndim >= 2 and not any(edge in n for edge in _EDGES)]
-    held = {id(p) for p in inside} if config.matrix_rate else set()
+    inside = [parameters[name] for name in matrices(parameters, _EDGES)] if config.matrix_rate else []
+    held = {id(p) for p in inside}
     decayed = [p for p in parameters.values() if p.ndim >= 2 and id(p) not in held]
     rate, decay = config.learning_rate, config.weight_decay
     groups: list[dict[str, Any]] = [
