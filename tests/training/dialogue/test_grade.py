@@ -1,0 +1,99 @@
+"""Answers parsed back and compared with the graph."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the [train] extra")
+pytest.importorskip("transformers", reason="needs the [train] extra")
+pytest.importorskip("peft", reason="needs the [train] extra")
+
+from guqin_kg.errors import NotFoundError  # noqa: E402
+from guqin_kg.query.session import GraphSession  # noqa: E402
+from training.dialogue import records  # noqa: E402
+from training.dialogue.config import load  # noqa: E402
+from training.dialogue.grade import Grader, Question  # noqa: E402
+from training.dialogue.pictures import blank  # noqa: E402
+from training.dialogue.records import Conversation, Turn  # noqa: E402
+from training.recipes.dialogue import measure  # noqa: E402
+
+pytestmark = pytest.mark.train
+
+
+def test_the_reference_answers_get_full_marks_and_answers_about_another_notation_do_not(
+    session: GraphSession, found: dict[str, list[Conversation]]
+) -> None:
+    everything = [c for part in found.values() for c in part]
+    grader = Grader(session.grammar, "zh", everything)
+    asked = [q for c in everything for q in grader.questions(c)]
+    facts = {fact for q in asked for fact in q.facts}
+    assert {"whole", "string", "asked-string", "asked-hui", "asked-sound", "jianzi", "false-premise"} <= facts
+    for question in asked:
+        marks = grader.grade(question, question.turn.answer)
+        assert all(marks.values()), (question.turn, marks)
+        assert not any(grader.grade(question, "").values())
+
+
+def test_grading_tells_which_fact_is_wrong(session: GraphSession) -> None:
+    grader = Grader(session.grammar, "zh")
+    turn = Turn("?", "", "dialogue/reading")
+    question = Question(Conversation("", "大四擘四", (turn,)), turn, ("whole",))
+    marks = grader.grade(question, "这是减字谱里的“大四按七”。")  # what the published model said
+    assert marks == {"whole": False, "finger": True, "hui": True, "string": False, "technique": False, "sound": True}
+    assert not any(grader.grade(question, "这是一个汉字。").values())  # no reading: nothing can be believed
+    marks = grader.grade(question, "读作“大四挑七”。")
+    assert marks == {"whole": False, "finger": True, "hui": True, "string": False, "technique": False, "sound": True}
+    assert all(grader.grade(question, "全写读作“大指四徽擘四弦”。").values())
+
+
+def test_other_pictures_must_be_refused(session: GraphSession) -> None:
+    grader = Grader(session.grammar, "zh")
+    (question,) = grader.other_questions(1)
+    assert grader.grade(question, "这不是减字谱的谱字，读不出弹法。") == {"other-refused": True}
+    assert grader.grade(question, "读作“大九勾四”。") == {"other-refused": False}
+
+
+@pytest.fixture(scope="module")
+def generated(session: GraphSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the conversations that ``found`` has."""
+    place = tmp_path_factory.mktemp("generated")
+    records.generate(load("tiny"), session, place)
+    return next(place.glob("dialogues-*"))
+
+
+def test_measuring_asks_held_out_notations_and_a_blank_picture(
+    session: GraphSession, cache: Path, trained: Path, generated: Path
+) -> None:
+    report = measure(str(trained), session, data=generated, notations=1, cache=cache)
+    assert report["notations"] == 1
+    assert report["facts"]["whole"]["asked"] == 1
+    assert report["blank_picture"]["whole"]["asked"] == 1
+    assert report["loss"]["whole_conversations"] > 0
+    assert report["loss"]["one_turn_alone"] > 0
+
+
+def test_measuring_asks_about_labelled_crops_of_held_out_notations_only(
+    session: GraphSession,
+    cache: Path,
+    found: dict[str, list[Conversation]],
+    trained: Path,
+    generated: Path,
+    tmp_path: Path,
+) -> None:
+    held, known = found["val"][0].reading, found["train"][0].reading
+    labels = tmp_path / "labels.jsonl"
+    rows = []
+    for at, reading in enumerate((held, known, held)):
+        blank(40).save(tmp_path / f"{at}.png")
+        rows.append(json.dumps({"file": f"{at}.png", "reading": reading}, ensure_ascii=False))
+    labels.write_text("\n".join(rows), "utf-8")
+    report = measure(str(trained), session, data=generated, crops=labels, notations=5, cache=cache)
+    assert report["notations"] == 2  # both pictures of the held-out one, none of the other
+    assert report["facts"]["whole"]["asked"] == 2
+    assert {row["reading"] for row in report["wrong"]} <= {held}
+    labels.write_text(rows[1], "utf-8")
+    with pytest.raises(NotFoundError, match="these crops"):
+        measure(str(trained), session, data=generated, crops=labels, notations=5, cache=cache)
