@@ -34,7 +34,7 @@ def write(about: Mapping[str, Any]) -> str:
     if not config["base"]:
         how = "a new decoder; the vision tower is the encoder of the bundled recogniser"
     if config.get("tower"):
-        how += f"; the tower is now the encoder of the {config['tower']} recogniser"
+        how += f"; the tower is now the {about.get('tower') or 'encoder of the ' + config['tower'] + ' recogniser'}"
     how += ", the tower frozen" if config["freeze_vision"] else ""
     lines = [
         "# Dialogue model for guqin tablature",
