@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-_BOOK = 24
-"""Notations of the invented book that the adapter is taught."""
+_BOOK = 72
+"""Pictures of the invented book; every third is held out, the adapter is taught the others."""
 _STEPS = 60
 _HAND = 38
 """Seed of the invented book: the same slant, weight and tilt on all its pictures."""
@@ -251,17 +251,17 @@ class Demo:
         folder = self.out / "book"
         folder.mkdir(parents=True, exist_ok=True)
         rows: list[dict[str, Any]] = []
-        for at, reading in enumerate([*self.readings, *self._curated(3 * _BOOK)]):
-            name = f"glyph-{at:02d}.png"
+        for at, reading in enumerate([*self.readings, *self._curated(2 * _BOOK)]):
+            name = f"glyph-{at:03d}.png"
             try:
                 drawing = self.kg.draw(reading, size=64, preset="photo", seed=_HAND)
             except DataError:  # no source says how this word is written
                 continue
             Image.fromarray(drawing.pixels).save(folder / name)
             rows.append({"file": name, "reading": reading})
-            if len(rows) == 2 * _BOOK:
+            if len(rows) == _BOOK:
                 break
-        taught, held = rows[1::2], rows[0::2]
+        held, taught = rows[::3], [row for at, row in enumerate(rows) if at % 3]
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in taught)
         (folder / "crops.jsonl").write_text(lines, "utf-8")
         return folder, [(row["file"], row["reading"]) for row in held]
