@@ -82,6 +82,8 @@ class RecogniserTraining(Strict):
     """Share of images that are no jianzi: ordinary characters, blanks, noise."""
     drawn_share: float = Field(0.33, ge=0, le=1)
     """Adaptation: share of drawn images in a batch."""
+    members: int = Field(1, ge=1, le=16)
+    """Adaptation: so many adapters are trained, each of its own seed, and their mean is written."""
     log_every: int = Field(50, ge=1)
     evaluate_every: int = Field(1000, ge=1)
     checkpoint_every: int = Field(500, ge=1)

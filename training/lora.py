@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +19,33 @@ if TYPE_CHECKING:
 FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
-def wrapped(model: nn.Module, settings: Any) -> Any:
-    """``model`` with the adapters of ``settings`` (a peft ``LoraConfig``); only they are trained."""
+def wrapped(model: nn.Module, settings: Any, name: str = "default") -> Any:
+    """``model`` with the adapter ``name`` of ``settings`` (a peft ``LoraConfig``); only it is trained."""
     from peft import get_peft_model
 
     with _hushed():
-        return get_peft_model(model, settings)
+        return get_peft_model(model, settings, adapter_name=name)
+
+
+def laid_beside(adapted: Any, name: str, settings: Any) -> None:
+    """Give ``adapted`` one more adapter of ``settings``, the only one that is then in use and trained."""
+    with _hushed():
+        adapted.add_adapter(name, settings)
+    adapted.set_adapter(name)
+
+
+def mean(adapted: Any, members: Sequence[str]) -> None:
+    """Put the mean of the adapters ``members`` in their place, as one adapter of the sum of their ranks.
+
+    Their products are averaged, not their factors: the model moves by the mean of what each moves it by (Wortsman et
+    al., Model soups, 2022).
+    """
+    shares = [1 / len(members)] * len(members)
+    with _hushed():
+        adapted.add_weighted_adapter(list(members), shares, "default", combination_type="cat")
+    adapted.set_adapter("default")
+    for name in members:
+        adapted.delete_adapter(name)
 
 
 def loaded(model: nn.Module, folder: str) -> Any:

@@ -9,7 +9,7 @@ from training import config
 
 
 def test_all_bundled_configurations_load():
-    assert config.names() == ["adapt", "base", "extend", "further", "tiny"]
+    assert config.names() == ["adapt", "adapt-mean", "base", "extend", "further", "tiny"]
     for name in config.names():
         assert config.load(name).recipe in ("base", "adapt")
 

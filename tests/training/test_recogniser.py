@@ -150,6 +150,31 @@ def test_numpy_and_peft_agree(toy, crops, tmp_path):
             np.testing.assert_allclose(ours[name], tensor.float().numpy(), atol=2e-3, err_msg=name)
 
 
+def test_members_are_averaged(toy, crops, tmp_path):
+    from training import config
+    from training.recipes import adapt
+
+    out, _, _ = toy
+    settings = config.load("adapt-mean", steps=4, seed=3).model_copy(
+        update={"batch": 6, "drawn_share": 0.0, "bf16": False, "warmup": 1, "members": 1}
+    )
+    both = settings.model_copy(update={"members": 2})
+    about = adapt.run(both, out, crops, "both", tmp_path / "both", quiet=True, command="test")
+    assert "4 steps each for the 2 adapters whose mean this is" in (tmp_path / "both" / "README.md").read_text()
+    assert about["steps"] == 4
+    alone = []
+    for seed in (3, 4):
+        adapt.run(settings.model_copy(update={"seed": seed}), out, crops, "one", tmp_path / str(seed), quiet=True)
+        alone.append(shelf.load(out, str(tmp_path / str(seed))).weights)
+    plain, mean = shelf.load(out).weights, shelf.load(out, str(tmp_path / "both")).weights
+    apart = 0.0
+    for name, value in mean.items():
+        np.testing.assert_allclose(value, (alone[0][name] + alone[1][name]) / 2, atol=2e-3, err_msg=name)
+        apart = max(apart, float(np.abs(alone[0][name] - alone[1][name]).max()))
+    assert apart > 8e-3  # what is compared is further apart than what is forgiven
+    assert max(float(np.abs(plain[name] - value).max()) for name, value in mean.items()) > 4e-3
+
+
 def test_another_configuration_into_the_folder_of_a_run_draws_nothing(toy, tmp_path):
     from training.recipes import base
 

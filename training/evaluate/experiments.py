@@ -149,7 +149,7 @@ def adapt(args: argparse.Namespace) -> dict[str, Any]:
     from training.evaluate.calibrate import fit_temperature
     from training.recipes import adapt as recipe
 
-    config = configs.load("adapt", steps=args.steps, seed=args.seed)
+    config = configs.load(args.config, steps=args.steps, seed=args.seed)
     folder = args.base or resources.folder("models") / shelf.BASE
     plain = Recogniser.open(base=folder, grammar=default_grammar())
     crops = read_crops(args.data, plain.words, plain.vocabulary)
@@ -275,6 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--base", type=Path)
     parser.add_argument("--adapter")
     parser.add_argument("--crops", type=int, default=0)
+    parser.add_argument("--config", default="adapt", help="of adapt: a configuration or a YAML file of one's own")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cache", type=Path)

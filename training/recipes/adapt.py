@@ -139,37 +139,55 @@ def fit_adapter(
     *,
     quiet: bool = False,
 ) -> tuple[Any, loop.Run]:
-    """Wrap ``model`` with LoRA and train it on real and drawn images; returns the peft model, averaged weights in."""
+    """Wrap ``model`` with LoRA and train it on real and drawn images; returns the peft model, averaged weights in.
+
+    Of several members each has a seed of its own, and the peft model has their mean.
+    """
     from peft import LoraConfig
 
     lora = config.lora or Lora()
-    torch.manual_seed(config.seed)
     settings = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=lora.target_modules,
     )
-    adapted = lora_of.wrapped(model, settings)
-    count = round(config.batch * config.drawn_share) if drawn is not None else 0
-
-    def batches(step: int) -> tuple[Shard, Tensor | None]:
-        rng = np.random.default_rng([config.seed, step, 3])
-        wanted = config.batch - count
-        # each crop once before any comes again: the epoch's order is fixed by the seed
-        start = step * wanted
-        index = []
-        for position in range(start, start + wanted):
-            epoch, at = divmod(position, len(real))
-            index.append(_order(config.seed, epoch, len(real))[at])
-        parts = [real.take(np.array(index))]
-        if drawn is not None and count:
-            parts.append(drawn.take(rng.integers(0, len(drawn), count)))
-        flags = torch.cat([torch.zeros(wanted), torch.ones(count)])
-        return join(parts), flags
-
-    finished = loop.train(adapted, config, batches, work, resume=False, quiet=quiet, freeze_norms=True)
+    names = [f"member-{number}" for number in range(1, config.members + 1)] if config.members > 1 else ["default"]
+    torch.manual_seed(config.seed)
+    adapted = lora_of.wrapped(model, settings, names[0])
+    for number, name in enumerate(names):
+        member = config.model_copy(update={"seed": config.seed + number})
+        if number:
+            torch.manual_seed(member.seed)
+            lora_of.laid_beside(adapted, name, settings)
+        if len(names) > 1 and not quiet:
+            _say(f"adapter {number + 1} of {len(names)}")
+        batches = _Batches(member, real, drawn)
+        finished = loop.train(adapted, member, batches, work / name, resume=False, quiet=quiet, freeze_norms=True)
+    if len(names) > 1:
+        lora_of.mean(adapted, names)
     return adapted, finished
+
+
+class _Batches:
+    """Step to its batch of crops and drawn images, and which of them are drawn."""
+
+    def __init__(self, config: RecogniserTraining, real: Shard, drawn: Shard | None) -> None:
+        self.seed, self.real, self.drawn = config.seed, real, drawn
+        self.count = round(config.batch * config.drawn_share) if drawn is not None else 0
+        self.wanted = config.batch - self.count
+
+    def __call__(self, step: int) -> tuple[Shard, Tensor | None]:
+        rng = np.random.default_rng([self.seed, step, 3])
+        # each crop once before any comes again: the epoch's order is fixed by the seed
+        index = []
+        for position in range(step * self.wanted, (step + 1) * self.wanted):
+            epoch, at = divmod(position, len(self.real))
+            index.append(_order(self.seed, epoch, len(self.real))[at])
+        parts = [self.real.take(np.array(index))]
+        if self.drawn is not None and self.count:
+            parts.append(self.drawn.take(rng.integers(0, len(self.drawn), self.count)))
+        return join(parts), torch.cat([torch.zeros(self.wanted), torch.ones(self.count)])
 
 
 _orders: dict[tuple[int, int, int], np.ndarray] = {}
@@ -204,7 +222,7 @@ def _card(about: dict[str, Any]) -> str:
         "",
         f"- Crops: {about['credit'] or 'of the user'}",
         f"- Use: `guqin recognize --adapter {about['name']} IMAGE …`",
-        f"- Trained with: `{about['command']}`, seed {about['config']['seed']}, {about['steps']} steps, "
+        f"- Trained with: `{about['command']}`, seed {about['config']['seed']}, {about['steps']} steps{_mean(about)}, "
         f"{about['minutes']} minutes on one core",
         f"- Fits only the base with weights hash `{about['base']}` and vocabulary `{about['vocabulary']}`; "
         f"graph `{about['graph']}`",
@@ -213,6 +231,11 @@ def _card(about: dict[str, Any]) -> str:
         lines += ["", "Measured on pages left out of a training run of the same configuration:", ""]
         lines += [f"- {key}: {value}" for key, value in about["measures"].items()]
     return "\n".join(lines) + "\n"
+
+
+def _mean(about: dict[str, Any]) -> str:
+    members = about["config"].get("members", 1)
+    return f" each for the {members} adapters whose mean this is" if members > 1 else ""
 
 
 def only(crops: Crops, pages: set[Any]) -> Crops:
