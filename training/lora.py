@@ -44,6 +44,8 @@ def mean(adapted: Any, members: Sequence[str]) -> None:
     with _hushed():
         adapted.add_weighted_adapter(list(members), shares, "default", combination_type="cat")
     adapted.set_adapter("default")
+    # peft joins the patterns of all; they are one and the same
+    adapted.peft_config["default"].target_modules = adapted.peft_config[members[0]].target_modules
     for name in members:
         adapted.delete_adapter(name)
 
