@@ -72,7 +72,7 @@ def train_recognizer(
     from training import config as configs
 
     if list_only:
-        show_configs(configs, fmt, lambda row: f"recipe {row['recipe']}, {row['steps']} steps of {row['batch']}")
+        show_configs(configs, fmt, _shortly)
         return
     need_torch()
     from guqin_kg import resources
@@ -100,6 +100,12 @@ def train_recognizer(
         about = base_recipe.run(config, folder, base=start, extra=own_turtle(space), quiet=quiet, command=typed())
         done = f"{about['steps']} steps in {about['minutes']} minutes, drawn validation {about['drawn_validation']}"
     finish(fmt, folder, about, done)
+
+
+def _shortly(row: dict[str, Any]) -> str:
+    """A configuration in a line of ``--list``."""
+    times = f", the mean of {row['members']}" if row["members"] > 1 else ""
+    return f"recipe {row['recipe']}, {row['steps']} steps of {row['batch']}{times}"
 
 
 @click.group()
