@@ -94,7 +94,13 @@ def _line(row: dict[str, Any]) -> str:
     help="Which notations: the curated set, the published lexicon, or any that the reading rules allow.",
 )
 @click.option("--lang", type=click.Choice(["zh", "en"]), default="zh", show_default=True, help="Language.")
-@click.option("--preset", type=click.Choice(["clean", "print", "handwritten", "photo"]), default="clean")
+@click.option(
+    "--preset",
+    type=click.Choice(["clean", "print", "handwritten", "photo", "varied"]),
+    default="clean",
+    show_default=True,
+    help="How the pictures are drawn; varied: as those that the recogniser is taught with.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Decides pictures and wording.")
 @click.option(
     "--others",
@@ -134,6 +140,7 @@ def evaluate_dialogue(
       guqin evaluate dialogue --model models/dialogue
       guqin evaluate dialogue --model models/qwen --notations 200 --scope lexicon --format json
       guqin evaluate dialogue --crops labels.jsonl --notations 100
+      guqin evaluate dialogue --scope rules --preset varied
     """
     need_torch()
     import tempfile

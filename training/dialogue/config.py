@@ -68,8 +68,9 @@ class DialogueTraining(Strict):
     """How often each notation of the curated set stands beside those of the lexicon (rare words and forms)."""
     lang: Literal["zh", "en"] = "zh"
     images_each: int = Field(1, ge=1)
-    presets: tuple[Literal["clean", "print", "handwritten", "photo"], ...] = Field(("clean",), min_length=1)
-    """How the pictures of a notation are drawn, in turn."""
+    presets: tuple[Literal["clean", "print", "handwritten", "photo", "varied"], ...] = Field(("clean",), min_length=1)
+    """How the pictures of a notation are drawn, in turn: presets of the drawing engine, or ``varied``: drawn and spoilt
+    as those that the recogniser is taught with."""
     picture_size: int = Field(96, ge=16, le=1024)
     shuffle: bool = True
     """Whether the turns after the first change places from sample to sample."""

@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -17,8 +19,23 @@ from guqin_kg.notation.grammar import Grammar
 from guqin_kg.notation.parse import parse
 from guqin_kg.recognise.images import fit, load_grey
 
+if TYPE_CHECKING:
+    from training.recogniser.drawing import Painter
+
 _IN_MEMORY = 4096
 """Notations whose pictures are kept in memory as well."""
+
+VARIED = "varied"
+"""Drawn and spoilt as the pictures that the recogniser is taught with, any preset of the engine among them."""
+
+_LONGEST = 16
+"""Words of the longest notation that looks in at the edge of another."""
+
+_PLAINER = "print"
+"""Preset for a varied picture of what only the drawing engine can draw (a word that is no base notation)."""
+
+_SPOILT = 0.6
+"""Share of spoilt pictures among those that are no jianzi, where jianzi are spoilt too."""
 
 
 class Pictures:
@@ -27,7 +44,7 @@ class Pictures:
     Args:
         folder: cache; pictures of other settings lie beside.
         grammar: the graph's rules.
-        presets: how they are drawn, in turn.
+        presets: how they are drawn, in turn: those of the drawing engine, and ``varied``.
         size: width and height in pixels.
         each: how many different pictures of one notation.
         seed: decides how they differ.
@@ -68,6 +85,15 @@ class Pictures:
                 return False
         return True
 
+    @cached_property
+    def _painter(self) -> Painter:
+        from guqin_kg.recognise.vocabulary import Vocabulary
+        from guqin_kg.recognise.words import Words
+        from training.recogniser.drawing import Painter, Recipe
+
+        vocabulary = Vocabulary.of(Words(self.grammar).bases())
+        return Painter(Recipe(vocabulary, self.size, self.size, _LONGEST, other_share=0.0), self.grammar)
+
     def _load(self, reading: str) -> np.ndarray:
         name = hashlib.blake2b(reading.encode(), digest_size=8).hexdigest()
         path = self.folder / name[:2] / f"{name}.npy"
@@ -97,6 +123,11 @@ class Pictures:
         mixed = f"{self.seed}\x1f{reading}\x1f{number}".encode()
         seed = int.from_bytes(hashlib.blake2b(mixed, digest_size=7).digest(), "big")
         notation, preset = parse(reading, self.grammar), self.presets[number % len(self.presets)]
+        if preset == VARIED:
+            try:
+                return self._painter.picture(reading, np.random.default_rng([seed]))
+            except DataError:
+                preset = _PLAINER
 
         def drawn(rarer: dict[str, int] | None) -> np.ndarray:
             spec = sample_spec(
@@ -132,16 +163,28 @@ def blank(size: int) -> Image.Image:
 class NoJianzi:
     """Pictures that are no jianzi, by number.
 
+    Args:
+        grammar: the graph's rules.
+        size: width and height in pixels.
+        seed: decides what they show.
+        presets: how the jianzi beside them are drawn; where those are ``varied``, many of these are spoilt as well.
+
     Raises:
         NotFoundError: no font with Chinese characters is installed.
     """
 
-    def __init__(self, grammar: Grammar, size: int, seed: int) -> None:
+    def __init__(self, grammar: Grammar, size: int, seed: int, presets: Sequence[str] = ()) -> None:
         from training.recogniser.others import Others
 
         self._draw, self.size, self.seed = Others(grammar.inventory), size, seed
+        self.spoilt = _SPOILT if VARIED in presets else 0.0
 
     def __call__(self, number: int) -> Image.Image:
         """The picture ``number``."""
-        grey = self._draw(np.random.default_rng([self.seed, 77, number]))
+        from training.recogniser.degrade import degrade
+
+        rng = np.random.default_rng([self.seed, 77, number])
+        grey = self._draw(rng)
+        if rng.random() < self.spoilt:
+            return as_picture(degrade(grey, np.zeros((0, 4), np.float32), rng, [], self.size, self.size)[0])
         return as_picture(fit(grey, self.size, self.size).pixels)

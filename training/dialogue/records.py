@@ -1,6 +1,8 @@
 """Conversations for a run: read from ``guqin regenerate``'s files, or generated for as many notations as asked.
 
-Every conversation is the contract's record; those of held-out notations (split ``val``) are never trained on.
+Every conversation is the contract's record; those of held-out notations (split ``val``) are never trained on. A
+notation of one component cannot be put together from others: nothing but itself teaches how it looks and what it is
+called. Where this module generates, it is always one of those trained on, and never asked about.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from guqin_kg.errors import DataError, LimitError, NotFoundError
+from guqin_kg.notation.components import parts
 from guqin_kg.query.session import GraphSession
 from training.dialogue.config import DialogueTraining
 
 if TYPE_CHECKING:
     from guqin_kg.dialogue.generate import Record
     from guqin_kg.model import Notation
+    from guqin_kg.notation.grammar import Grammar
 
 SPLITS = ("train", "val")
 _CHUNK = 2000
@@ -115,15 +119,17 @@ def generate(
         which: another set of turns than the configuration's.
     """
     which = which or config.dialogues
-    key = [which, config.scope, config.notations, config.lang, config.seed, session.content_hash]
+    key = [which, config.scope, config.notations, config.lang, config.seed, session.content_hash, "words"]
     folder = cache / ("dialogues-" + hashlib.blake2b(json.dumps(key).encode(), digest_size=8).hexdigest())
     if not (folder / "done").is_file():
         try:
             folder.mkdir(parents=True, exist_ok=True)
             files = {split: (folder / f"{split}.jsonl").open("wb") for split in SPLITS}
             try:
-                for record in _written(config, session, which, _chosen(config, session)):
-                    files[record.split].write(record.line)
+                notations = _chosen(config, session)
+                for notation, record in zip(notations, _written(config, session, which, notations), strict=True):
+                    split = "train" if single(notation, session.grammar) else record.split
+                    files[split].write(record.line)
             finally:
                 for file in files.values():
                     file.close()
@@ -138,14 +144,20 @@ def generate(
 def held_out_pictures(
     config: DialogueTraining, session: GraphSession, pictures: Sequence[tuple[Path, Notation]]
 ) -> list[Conversation]:
-    """Conversations about pictures of the user's, of those whose notation falls into ``val``: no run trains on it."""
+    """Conversations about pictures of the user's whose notation no run trains on: those in ``val``, no word alone."""
     from guqin_kg.notation.iri import notation_iri
 
-    asked = {notation_iri(notation, session.grammar): notation for _, notation in pictures}
+    grammar = session.grammar
+    asked = {notation_iri(notation, grammar): notation for _, notation in pictures if not single(notation, grammar)}
     records = _written(config, session, config.dialogues, list(asked.values()))
     found = {c.iri: c for c in (conversation(json.loads(r.line)) for r in records if r.split == "val")}
-    named = ((path, found.get(notation_iri(notation, session.grammar))) for path, notation in pictures)
+    named = ((path, found.get(notation_iri(notation, grammar))) for path, notation in pictures)
     return [replace(known, image=path) for path, known in named if known is not None]
+
+
+def single(notation: Notation, grammar: Grammar) -> bool:
+    """Whether the notation is one component alone."""
+    return len(parts(notation, grammar)) == 1
 
 
 def _chosen(config: DialogueTraining, session: GraphSession) -> list[Notation]:

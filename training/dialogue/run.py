@@ -23,7 +23,7 @@ from training.dialogue.pictures import NoJianzi, Pictures
 from training.dialogue.records import Conversation, Turn
 from training.dialogue.sight import Sight, sight_of
 
-_OTHERS = 4096
+_OTHERS = 16384
 """Different pictures that are no jianzi."""
 
 
@@ -65,7 +65,8 @@ class Sampler:
             )
         self._words = other_words(self.config.lang)
         if self.config.other_share:
-            self._other = NoJianzi(self.pictures.grammar, self.pictures.size, self.config.seed)
+            pictures = self.pictures
+            self._other = NoJianzi(pictures.grammar, pictures.size, self.config.seed, pictures.presets)
 
     def sample(self, step: int) -> list[Sample]:
         """The batch of a step."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ import numpy as np
 from guqin_kg.errors import DataError
 from guqin_kg.inventory import load_inventory
 from guqin_kg.model import Notation
-from guqin_kg.notation.grammar import grammar_of
+from guqin_kg.notation.grammar import Grammar, grammar_of
+from guqin_kg.notation.parse import parse
 from guqin_kg.recognise.images import fit
 from guqin_kg.recognise.vocabulary import BEGIN, END, OTHER, Vocabulary
 from guqin_kg.recognise.words import Words
@@ -85,15 +87,20 @@ class _Plan:
 
 
 class Painter:
-    """Draws training items from their seeds."""
+    """Draws training items from their seeds.
 
-    def __init__(self, recipe: Recipe) -> None:
+    Args:
+        recipe: what is drawn, and how large.
+        grammar: of an opened graph (default: the released graph with the files that the recipe names).
+    """
+
+    def __init__(self, recipe: Recipe, grammar: Grammar | None = None) -> None:
         from guqin_kg.draw.engine import Engine
         from guqin_kg.draw.styles import STYLES, available
 
         self.recipe = recipe
-        inventory = load_inventory(recipe.extra)
-        grammar = grammar_of(inventory)
+        grammar = grammar or grammar_of(load_inventory(recipe.extra))
+        inventory = grammar.inventory
         self.words = Words(grammar)
         self.engine = Engine(grammar)
         self.vocabulary = recipe.vocabulary
@@ -119,6 +126,32 @@ class Painter:
         for at in range(0, len(seeds), _TOGETHER):
             out += self._portion(seeds[at : at + _TOGETHER], recent)
         return out
+
+    def picture(self, reading: str, rng: np.random.Generator) -> np.ndarray:
+        """One notation in a random style, drawn and spoilt as a training item is.
+
+        Returns:
+            uint8 ``(height, width)``, ink 255.
+
+        Raises:
+            DataError: it cannot be drawn, or holds a word that is no base notation.
+        """
+        from guqin_kg.draw import draw_specs
+
+        sampled = Sampled(reading, parse(reading, self.words.grammar), self.words.encode(reading))
+        plan = self.plan(sampled, rng)
+        assert plan.spec is not None
+        (drawing,) = draw_specs([plan.spec], self.engine)
+        return self._window(plan, drawing.pixels, np.zeros((0, 4), np.float32), self._beside)[0]
+
+    @cached_property
+    def _beside(self) -> list[np.ndarray]:
+        """What looks in at the edges of single pictures: always the same few, so that each depends on its seed only."""
+        from guqin_kg.draw import draw_specs
+
+        rng = np.random.default_rng(0)
+        plans = [self._plan(rng) for _ in range(32)]
+        return [drawing.pixels for drawing in draw_specs([plan.spec for plan in plans if plan.spec], self.engine)]
 
     def _portion(self, seeds: Sequence[int], recent: list[np.ndarray]) -> list[Item]:
         from guqin_kg.draw import draw_specs
@@ -189,23 +222,26 @@ class Painter:
         return _Plan(rng, sampled, spec, degraded)
 
     def _finished(self, plan: _Plan, sampled: Sampled, drawing: Drawing, recent: list[np.ndarray]) -> Item:
-        boxes = self._token_boxes(sampled.notation, drawing.boxes)
-        height, width = self.recipe.height, self.recipe.width
         grey = drawing.pixels
-        # what is no jianzi is spoilt by `degrade` alone: many of the jianzi must be too, or it would give them away
-        if plan.degraded:
-            pixels, inner = degrade(grey, boxes, plan.rng, recent, height, width)
-        else:
-            fitted = fit(grey, height, width)
-            scaled = boxes * fitted.scale + np.array([*fitted.offset, *fitted.offset], np.float32)
-            pixels = fitted.pixels
-            inner = np.clip(scaled / np.array([width, height, width, height], np.float32), 0, 1)
+        pixels, inner = self._window(plan, grey, self._token_boxes(sampled.notation, drawing.boxes), recent)
         if len(recent) < 32:
             recent.append(grey)
         else:
             recent[int(plan.rng.integers(32))] = grey
         edge = np.full((1, 4), np.nan, np.float32)
         return pixels, self.vocabulary.encode(sampled.bases), np.concatenate([edge, inner, edge])
+
+    def _window(
+        self, plan: _Plan, grey: np.ndarray, boxes: np.ndarray, beside: list[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What the network sees of a drawing, and its boxes there."""
+        height, width = self.recipe.height, self.recipe.width
+        # what is no jianzi is spoilt by `degrade` alone: many of the jianzi must be too, or it would give them away
+        if plan.degraded:
+            return degrade(grey, boxes, plan.rng, beside, height, width)
+        fitted = fit(grey, height, width)
+        scaled = boxes * fitted.scale + np.array([*fitted.offset, *fitted.offset], np.float32)
+        return fitted.pixels, np.clip(scaled / np.array([width, height, width, height], np.float32), 0, 1)
 
     def _token_boxes(self, notation: Notation, boxes: np.ndarray) -> np.ndarray:
         """Boxes of the parts (x, y, width, height) as one x0, y0, x1, y1 for each base notation."""

@@ -13,8 +13,10 @@ torch = pytest.importorskip("torch", reason="needs the [train] extra")
 pytest.importorskip("transformers", reason="needs the [train] extra")
 pytest.importorskip("peft", reason="needs the [train] extra")
 
+from guqin_kg.dialogue.generate import split_of  # noqa: E402
 from guqin_kg.errors import DataError  # noqa: E402
 from guqin_kg.notation.iri import notation_iri  # noqa: E402
+from guqin_kg.notation.parse import parse  # noqa: E402
 from guqin_kg.query.session import GraphSession  # noqa: E402
 from training.dialogue import records, run  # noqa: E402
 from training.dialogue.config import DialogueTraining, load  # noqa: E402
@@ -33,6 +35,17 @@ def test_splits_share_no_notation(found: dict[str, list[Conversation]]) -> None:
     assert found["train"]
     assert found["val"]
     assert not {c.iri for c in found["train"]} & {c.iri for c in found["val"]}
+
+
+def test_words_alone_are_trained_on_and_never_asked_about(
+    found: dict[str, list[Conversation]], session: GraphSession
+) -> None:
+    def alone(part: str) -> list[str]:
+        return [c.iri for c in found[part] if records.single(parse(c.reading, session.grammar), session.grammar)]
+
+    assert not alone("val")
+    assert {split_of(iri) for iri in alone("train")} == {"train", "val"}
+    assert {split_of(c.iri) for c in found["val"]} == {"val"}
 
 
 def test_the_rules_give_notations_beyond_the_lexicon(session: GraphSession, tmp_path: Path) -> None:
