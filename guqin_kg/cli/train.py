@@ -40,7 +40,7 @@ def train() -> None:
 
 
 @train.command("recognizer")
-@run_options("adapt", "tiny, base, extend, adapt, or a YAML file.")
+@run_options("adapt", "adapt, adapt-mean, extend, base, further, tiny, or a YAML file.")
 @book_options()
 @click.option("--base", type=FOLDER, help="Model folder to start from.")
 def train_recognizer(
@@ -60,7 +60,7 @@ def train_recognizer(
 ) -> None:
     """Train the recogniser: adapt it to a book, teach it new components, or train a base from nothing.
 
-    A run that was stopped goes on when the same command is given again (base, extend).
+    A run that was stopped goes on when the same command is given again (base, further, extend).
 
     \b
     Examples:
@@ -152,7 +152,7 @@ def evaluate_recognizer(
     \b
     Examples:
       guqin evaluate recognizer --data labels.jsonl --pages 4,9,13,17
-      guqin evaluate recognizer --data labels.jsonl --adapter wusheng-1457 --closed --format json
+      guqin evaluate recognizer --data other-pages.jsonl --adapter my-book --closed --format json
     """
     from guqin_kg.cli.recognise import grammar_for
     from guqin_kg.recognise.recogniser import Recogniser

@@ -329,6 +329,15 @@ def test_a_base_that_is_not_there_is_said(cache: Path, tmp_path: Path) -> None:
 # -- several processes -------------------------------------------------------------------------------------------
 
 
+def test_a_batch_that_cannot_be_shared_evenly_is_refused(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.processes.world", lambda: (0, 8))
+    with pytest.raises(UsageError, match="12 cannot be shared evenly by 8") as caught:
+        contrastive(load("large", base=str(tiny)), tmp_path / "out", quiet=True)
+    assert "--batch 16" in str(caught.value.hint)
+
+
 @pytest.mark.slow
 def test_two_processes_give_the_losses_of_one(tiny: Path, cache: Path, tmp_path: Path) -> None:
     config = tmp_path / "large.yaml"

@@ -219,7 +219,9 @@ class Towers(PreTrainedModel):
         end in ``_vectors`` are vectors already.
         """
         out: dict[str, Tensor] = {}
-        for name, value in inputs.items():
+        where = self.log_scale.device
+        for name, given in inputs.items():
+            value = given.to(where)
             if name == "features":
                 out["image"] = self.towers["image"].pool(value)  # type: ignore[operator]
             elif name.endswith("_vectors"):
@@ -288,12 +290,13 @@ class HubTowers(nn.Module):
     def forward(self, **inputs: Any) -> dict[str, Tensor]:
         """``image``: list of PIL images; ``text``: list of str. Unit vectors."""
         out: dict[str, Tensor] = {}
+        where = next(self.model.parameters()).device
         if "image" in inputs:
             batch = self.processor(images=inputs["image"], return_tensors="pt")
-            out["image"] = self._unit(self.model.get_image_features(pixel_values=batch["pixel_values"]))
+            out["image"] = self._unit(self.model.get_image_features(pixel_values=batch["pixel_values"].to(where)))
         if "text" in inputs:
             batch = self.processor(text=list(inputs["text"]), return_tensors="pt", padding=True, truncation=True)
-            batch = {k: v for k, v in batch.items() if k in ("input_ids", "attention_mask", "token_type_ids")}
+            batch = {k: v.to(where) for k, v in batch.items() if k in ("input_ids", "attention_mask", "token_type_ids")}
             out["text"] = self._unit(self.model.get_text_features(**batch))
         return out
 

@@ -28,15 +28,15 @@ def embed(
     with torch.no_grad():
         for start in range(0, len(rows), batch):
             part = inputs_of(model, items, rows[start : start + batch], config)
-            found["image"].append(model(image=part["image"])["image"].float().numpy())
+            found["image"].append(model(image=part["image"])["image"].float().cpu().numpy())
         for start in range(0, len(items.texts), batch):
             texts = list(items.texts[start : start + batch])
             towers = inner(model)
             value = towers.text_tensor(texts) if isinstance(towers, Towers) else texts
-            found["text"].append(model(text=value)["text"].float().numpy())
+            found["text"].append(model(text=value)["text"].float().cpu().numpy())
             if items.audio is not None and "audio" in config.modalities:
                 sounds = torch.from_numpy(items.audio[start : start + batch])
-                found["audio"].append(model(audio=sounds)["audio"].float().numpy())
+                found["audio"].append(model(audio=sounds)["audio"].float().cpu().numpy())
     return {name: np.concatenate(parts) for name, parts in found.items() if parts}
 
 

@@ -24,21 +24,13 @@ from torch import Tensor, nn
 from guqin_kg import resources
 from guqin_kg.errors import DataError, LimitError, MissingExtraError, NotFoundError, UsageError
 from guqin_kg.recognise.weights import read_safetensors
-from training import checkpoint, lora
+from training import checkpoint, lora, processes
 from training.contrastive.config import ContrastiveTraining
 from training.contrastive.data import Items
 from training.contrastive.loss import ContrastiveLoss, SyncedBatchNorm
 from training.contrastive.model import HubTowers, Towers, TowersConfig
 from training.quiet import no_bars
 from training.recogniser.augment import augment
-
-
-def world() -> tuple[int, int]:
-    """(rank, processes) of this run, joining the group that torchrun prepared."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size > 1 and not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    return (torch.distributed.get_rank(), size) if size > 1 else (0, 1)
 
 
 def inner(model: nn.Module) -> nn.Module:
@@ -103,7 +95,8 @@ def build(config: ContrastiveTraining, items: Items, trust_remote_code: bool = F
         nn.Module.to(model.towers["image"], memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.lora is not None and (base or config.start):
         model = adapted(model, config)
-    return SyncedBatchNorm.convert(model) if world()[1] > 1 else model
+    model = SyncedBatchNorm.convert(model) if processes.world()[1] > 1 else model
+    return model.to(processes.device())
 
 
 def bundled_or(name: str | None, kind: str) -> str | None:
@@ -208,7 +201,7 @@ def train(
         DataError: the loss is no longer a number, or a damaged checkpoint.
         UsageError: a checkpoint of another configuration.
     """
-    rank, _ = world()
+    rank, _ = processes.world()
     torch.set_num_threads(config.threads)
     out.mkdir(parents=True, exist_ok=True)
     batches = batches or Batches(model, items, config)
@@ -300,7 +293,7 @@ class Batches:
     def __init__(self, model: nn.Module, items: Items, config: ContrastiveTraining) -> None:
         self.model, self.items, self.config = model, items, config
         self.per_epoch = max(1, len(items.train) // config.batch)
-        self.rank, self.processes = world()
+        self.rank, self.processes = processes.world()
         self._order: tuple[int, np.ndarray] = (-1, items.train)
         self.features = self._features() if config.head_steps else None
 
@@ -337,7 +330,7 @@ class Batches:
         towers = inner(self.model)
         assert isinstance(towers, Towers)
         tower: Any = towers.towers["image"]
-        state = b"".join(v.numpy().tobytes() for k, v in sorted(tower.state_dict().items()) if "pool" not in k)
+        state = b"".join(v.cpu().numpy().tobytes() for k, v in sorted(tower.state_dict().items()) if "pool" not in k)
         name = f"features-{hashlib.blake2b(state, digest_size=8).hexdigest()}-{len(self.items.images)}.npy"
         path = (self.items.cache or Path()) / name
         if self.items.cache is None or not path.is_file():
@@ -347,7 +340,7 @@ class Batches:
                 for at in range(0, len(self.items.images), 256):
                     rows = np.arange(at, min(at + 256, len(self.items.images)))
                     pixels = inputs_of(towers, self.items, rows, self.config)["image"]
-                    parts.append(tower.features(pixels).half().numpy())
+                    parts.append(tower.features(pixels.to(processes.device())).half().cpu().numpy())
             found = np.concatenate(parts)
             if self.items.cache is None:
                 return found
@@ -376,10 +369,12 @@ def _step(
     step: int,
 ) -> float:
     inputs, labels, more = batches(step)
+    where = processes.device()
+    labels, more = labels.to(where), None if more is None else more.to(where)
     torch.manual_seed((config.seed << 20) + step)
     model.train()
     _rest(model, config)
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+    with torch.autocast(where.type, torch.bfloat16, enabled=config.bf16):
         vectors: Mapping[str, Tensor] = model(**inputs)
     vectors = {name: rows.float() for name, rows in vectors.items()}
     scale = inner(model).scale()  # type: ignore[operator]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
 
-from guqin_kg.errors import GuqinKGError
+from guqin_kg.errors import GuqinKGError, UsageError
 from training.contrastive.config import ContrastiveTraining, load
 
 
@@ -55,20 +56,21 @@ def _run(
     trust_remote_code: bool,
     command: str,
 ) -> dict[str, Any]:
-    from training import output
+    from training import output, processes
     from training.contrastive import data, report, run
 
-    rank, processes = run.world()
+    rank, count = processes.world()
+    if config.batch % count:
+        raise UsageError(
+            f"a batch of {config.batch} cannot be shared evenly by {count} processes",
+            hint=f"--batch {math.ceil(config.batch / count) * count}, or another number of processes",
+        )
     place = cache or out / "cache"
-    if processes > 1 and rank > 0:
-        import torch
-
-        torch.distributed.barrier()
+    if rank > 0:
+        processes.wait()  # the first process draws, the others read what it wrote
     items = data.prepare(config, place, names, quiet=quiet or rank > 0)
-    if processes > 1 and rank == 0:
-        import torch
-
-        torch.distributed.barrier()
+    if rank == 0:
+        processes.wait()
     model = run.build(config, items, trust_remote_code)
     log = run.train(model, items, config, out, quiet=quiet)
     figures: dict[str, Any] = {"steps": log[-1]["step"] if log else 0, "loss": log[-1]["loss"] if log else None}
@@ -102,13 +104,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--names", type=Path)
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--batch", type=int, help="of the whole run; a multiple of the number of processes")
     parser.add_argument("--max-steps", type=int)
     parser.add_argument("--notations", type=int)
     parser.add_argument("--images-each", type=int)
     parser.add_argument("--log-every", type=int)
     given = parser.parse_args(arguments)
     try:
-        config = load(given.config, max_steps=given.max_steps, notations=given.notations, images_each=given.images_each)
+        config = load(
+            given.config, batch=given.batch, max_steps=given.max_steps, notations=given.notations,
+            images_each=given.images_each,
+        )  # fmt: skip
         figures = contrastive(config, given.out, names=given.names, cache=given.cache)
     except GuqinKGError as error:
         sys.stderr.write(f"{error}\n")

@@ -192,7 +192,7 @@ def _save(model: Any, out: Path, about: dict[str, Any]) -> None:
         f"- Crops: {about['credit'] or 'of the user'}",
         f"- Use: `guqin similar --image FILE --adapter {about['name']}`",
         f"- Trained with: `{about['command']}`, seed {about['config']['seed']}, {about['steps']} steps",
-        f"- Fits only the model with weights hash `{about['base']}`; graph `{about['graph']}`",
+        f"- Fits only the model whose image and text towers have the hash `{about['base']}`; graph `{about['graph']}`",
     ]
     if about["measures"]:
         lines += ["", "Measured with a twin of the same configuration on pages it has not seen:", ""]

@@ -75,7 +75,7 @@ def _run(
     torch.set_num_threads(config.threads)
     rank, count = processes.world()
     if config.batch < count:
-        raise UsageError(f"a batch of {config.batch} cannot be shared by {count} processes", hint="raise batch")
+        raise UsageError(f"a batch of {config.batch} cannot be shared by {count} processes", hint=f"--batch {count}")
     place = cache or out / "cache"
     if rank > 0:
         processes.wait()  # the first process generates, the others read what it wrote
@@ -279,6 +279,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--workspace", type=Path)
+    parser.add_argument("--batch", type=int, help="of the whole run; at least the number of processes")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--notations", type=int)
     parser.add_argument("--log-every", type=int)
@@ -288,8 +289,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         config = load(
-            given.config, base=given.base, steps=given.steps, notations=given.notations, log_every=given.log_every
-        )
+            given.config, base=given.base, batch=given.batch, steps=given.steps, notations=given.notations,
+            log_every=given.log_every,
+        )  # fmt: skip
         figures = dialogue(
             config, given.out, open_graph(given.workspace), data=given.data, cache=given.cache,
             command=f"python -m training.recipes.dialogue --config {Path(given.config).name}",

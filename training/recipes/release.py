@@ -20,6 +20,7 @@ from guqin_kg import resources
 from guqin_kg.notation.grammar import default_grammar
 from guqin_kg.recognise import automata, shelf
 from guqin_kg.recognise.words import Words
+from training.recipes import prior
 
 
 def refresh(folder: Path, data: Path | None = None, weight: float | None = None) -> list[str]:
@@ -31,12 +32,11 @@ def refresh(folder: Path, data: Path | None = None, weight: float | None = None)
     )
     done = [automata.NAME]
     if data is not None:
-        from training.recipes import prior
         from training.recogniser.crops import read_crops
 
         counted = prior.count(read_crops(data, words, model.vocabulary).rows, words)
         counted.weight = weight if weight is not None else counted.weight
-        counted.sources = ["readings of data/wushen (guqinMM, MIT)"]
+        counted.sources = ["the readings of 五声琴谱, pages 1-18 (labels of guqinMM, MIT)"]
         prior.write(counted, folder)
         done.append(prior.NAME)
     (folder / "README.md").write_text(card(folder), "utf-8")
@@ -65,6 +65,11 @@ def card(folder: Path) -> str:
         f"- Drawn images never trained on: {drawn['validation_whole']:.1%} of readings whole, led along the truth.",
     ]
     lines += [f"- {key}: {value}" for key, value in measured.items()]
+    if sources := _prior_sources(folder):
+        lines.append(
+            f"- Sequence prior (`prior.json`, used with `--sequence` alone): counts of {sources}; "
+            "with it that book is read with knowledge of its own pages."
+        )
     lines += [
         "- Licence: that of the software (Apache 2.0).",
         "- Limits: one glyph a picture; handwriting in running hand; components that the graph gained later "
@@ -72,6 +77,11 @@ def card(folder: Path) -> str:
         "an adapter they may be too sure.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _prior_sources(folder: Path) -> str:
+    path = folder / prior.NAME
+    return ", ".join(json.loads(path.read_text("utf-8")).get("sources", ())) if path.is_file() else ""
 
 
 def _made(about: dict[str, Any]) -> list[str]:
