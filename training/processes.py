@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -17,6 +18,13 @@ def world() -> tuple[int, int]:
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     return torch.distributed.get_rank(), size
+
+
+def typed(module: str, config: str, out: Path) -> str:
+    """The command of a run that a launcher started, for the card of its model (names without folders)."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    how = f"torchrun --nproc_per_node {size}" if size > 1 else "python"
+    return f"{how} -m {module} --config {Path(config).name} --out {out.name}"
 
 
 def device() -> torch.device:

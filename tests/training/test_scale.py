@@ -35,3 +35,13 @@ def test_a_misspelt_key_is_refused(tmp_path: Path) -> None:
     path.write_text(SCALE[0].read_text("utf-8") + "num_procceses: 2\n", "utf-8")
     with pytest.raises(ValueError, match="num_procceses"):
         load_config_from_file(str(path))
+
+
+def test_the_card_names_the_command_that_was_launched(monkeypatch: pytest.MonkeyPatch) -> None:
+    from training.processes import typed
+
+    given = ("training.recipes.dialogue", "configs/ours.yaml", Path("models/dialogue"))
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert typed(*given) == "python -m training.recipes.dialogue --config ours.yaml --out dialogue"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert typed(*given).startswith("torchrun --nproc_per_node 2 -m training.recipes.dialogue --config")

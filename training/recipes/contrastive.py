@@ -110,12 +110,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--images-each", type=int)
     parser.add_argument("--log-every", type=int)
     given = parser.parse_args(arguments)
+    from training import processes
+
     try:
         config = load(
             given.config, batch=given.batch, max_steps=given.max_steps, notations=given.notations,
             images_each=given.images_each,
         )  # fmt: skip
-        figures = contrastive(config, given.out, names=given.names, cache=given.cache)
+        command = processes.typed("training.recipes.contrastive", given.config, given.out)
+        figures = contrastive(config, given.out, names=given.names, cache=given.cache, command=command)
     except GuqinKGError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_status

@@ -285,6 +285,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--log-every", type=int)
     given = parser.parse_args(arguments)
     from guqin_kg.query.session import open_graph
+    from training import processes
     from training.dialogue.config import load
 
     try:
@@ -294,7 +295,7 @@ def main(arguments: list[str] | None = None) -> int:
         )  # fmt: skip
         figures = dialogue(
             config, given.out, open_graph(given.workspace), data=given.data, cache=given.cache,
-            command=f"python -m training.recipes.dialogue --config {Path(given.config).name}",
+            command=processes.typed("training.recipes.dialogue", given.config, given.out),
         )  # fmt: skip
     except GuqinKGError as error:
         sys.stderr.write(f"{error}\n")
