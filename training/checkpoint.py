@@ -102,7 +102,7 @@ def take(
         old.rename(place)  # killed between the two renames
     try:
         run: dict[str, Any] = json.loads((place / "run.json").read_text("utf-8"))
-        _same(place, run.pop(_SETTINGS, None), settings)
+        same(place, run.pop(_SETTINGS, None), settings)
         for file, tensors in states.items():
             found = load_file(place / f"{file}.safetensors")
             if found.keys() != tensors.keys():
@@ -137,10 +137,15 @@ def refuse_other(place: Path, settings: Mapping[str, Any]) -> None:
         run = json.loads((place / "run.json").read_text("utf-8"))
     except (OSError, ValueError):
         return
-    _same(place, run.get(_SETTINGS), settings)
+    same(place, run.get(_SETTINGS), settings)
 
 
-def _same(place: Path, before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> None:
+def same(place: Path, before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> None:
+    """Refuse the checkpoint ``place`` where its settings, ``before``, are others than those of ``now``.
+
+    Raises:
+        UsageError: they are.
+    """
     if not before or not now:
         return
     now = json.loads(json.dumps(now))

@@ -149,6 +149,7 @@ def evaluate_dialogue(
     from training.dialogue.evaluate import text, write
     from training.recipes import dialogue as recipe
 
+    warn_of_code(trust_remote_code, model)
     with tempfile.TemporaryDirectory() as cache:
         report = recipe.measure(
             model, open_graph(workspace, say=talk), data=data, crops=crops, notations=notations, scope=scope, lang=lang,

@@ -6,7 +6,8 @@ Facts:
 ``whole`` structure of the reading given; ``finger``, ``hui``, ``string``, ``technique``, ``sound`` of that structure
 (only those that the notation states, so that nothing is right by being absent);
 ``asked-string``, ``asked-hui``, ``asked-sound``, ``asked-parts`` the questions about one fact alone;
-``jianzi`` a jianzi is taken for one; ``other-refused`` a picture that is none is not;
+``jianzi`` a jianzi is taken for one, and a sign of the notation named in it; ``other-refused`` a picture that is none
+is not;
 ``false-premise`` a wrong supposition is refused and what is said instead is true.
 """
 
@@ -31,7 +32,8 @@ from guqin_kg.notation.iri import notation_iri
 from guqin_kg.notation.parse import parse
 from training.dialogue.records import Conversation, Turn
 
-_QUOTED = re.compile('[“"]([^”"]+)[”"]')
+_QUOTED = re.compile('[“"「]([^”"」]+)[”"」]')
+"""What stands in quotation marks: those of the Chinese and of the English templates."""
 _LABEL = "http://www.w3.org/2000/01/rdf-schema#label"
 _READING = "dialogue/reading"
 _FACTS = {
@@ -48,6 +50,8 @@ ROLES = {
     "string": ("string",),
     "technique": ("right_hand", "left_hand", "both_hands"),
 }
+NATIVE = "zh"
+"""The language in which the graph names signs in full."""
 OPENING = 2
 """Characters by which a refusal is known: those that the graph's own refusals begin with."""
 
@@ -112,15 +116,23 @@ class Grader:
 
     @cached_property
     def _strings(self) -> re.Pattern[str]:
-        names = {name for base in self.grammar.inventory.by_role("string") for name in (base.full_name,) if name}
-        return re.compile("|".join(sorted(map(re.escape, names), key=len, reverse=True)))
+        strings = self.grammar.inventory.by_role("string")
+        if self.lang == NATIVE:
+            names = {base.full_name for base in strings if base.full_name}
+        else:  # the opening words of the definition, which the templates use
+            names = {re.split(r"[(.;]", base.definitions.get(self.lang, ""))[0].strip() for base in strings} - {""}
+        return re.compile("|".join(sorted(map(re.escape, names), key=len, reverse=True)), re.IGNORECASE)
+
+    @cached_property
+    def _signs(self) -> frozenset[str]:
+        return frozenset(base.name for base in self.grammar.inventory.bases)
 
     @cached_property
     def _sounds(self) -> dict[str, str]:
         """Label of a kind of sound to its code."""
         view = self.grammar.inventory.view
         labels = {code: view.by_lang(GQ + code, _LABEL).get(self.lang) for code in ("open", "stopped", "harmonic")}
-        return {label: code for code, label in labels.items() if label}
+        return {label.lower(): code for code, label in labels.items() if label}
 
     def questions(self, conversation: Conversation) -> list[Question]:
         """What to ask about a held-out notation: those turns of its conversation whose answers state a fact."""
@@ -157,18 +169,18 @@ class Grader:
         if question.facts[0] == "whole":
             return self._structure(truth, None if denied else self.read(answer))
         fact = question.facts[0]
+        quoted = _QUOTED.findall(answer)
         if fact == "jianzi":
-            return {fact: bool(answer) and not denied}
+            return {fact: not denied and any(self._is_notation(text) for text in quoted)}
         if fact == "false-premise":
             refused = answer[:OPENING] in self.openings
             return {fact: refused and self._said(answer) == self._said(question.turn.answer)}
-        quoted = _QUOTED.findall(answer)
         if fact == "asked-parts":
             return {fact: quoted == component_names(truth, self.grammar)}
         if fact == "asked-hui":
             return {fact: quoted == self._names(truth, ("hui",))}
         if fact == "asked-string":
-            return {fact: set(self._strings.findall(answer)) == set(self._strings.findall(question.turn.answer))}
+            return {fact: self._strings_in(answer) == self._strings_in(question.turn.answer)}
         return {fact: self._sound(answer) == truth.sound}
 
     def _structure(self, truth: Notation, found: Notation | None) -> dict[str, bool]:
@@ -184,12 +196,17 @@ class Grader:
         return [part.name for part in parts(notation, self.grammar) if part.role in roles]
 
     def _sound(self, answer: str) -> str | None:
-        bare = _QUOTED.sub("", answer)
+        bare = _QUOTED.sub("", answer).lower()
         places = sorted((bare.find(label), code) for label, code in self._sounds.items() if label in bare)
         return places[0][1] if places else None
 
     def _said(self, answer: str) -> tuple[frozenset[str], frozenset[str], str | None]:
         """Components quoted, strings named, sound named: what an answer states, whatever its wording."""
-        names = {base.name for base in self.grammar.inventory.bases}
-        quoted = frozenset(text for text in _QUOTED.findall(answer) if text in names)
-        return quoted, frozenset(self._strings.findall(answer)), self._sound(answer)
+        quoted = frozenset(text for text in _QUOTED.findall(answer) if text in self._signs)
+        return quoted, self._strings_in(answer), self._sound(answer)
+
+    def _strings_in(self, answer: str) -> frozenset[str]:
+        return frozenset(name.lower() for name in self._strings.findall(answer))
+
+    def _is_notation(self, text: str) -> bool:
+        return text in self._signs or self.read(f"“{text}”") is not None

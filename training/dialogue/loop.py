@@ -171,6 +171,15 @@ def rate_at(plan: Plan, step: int, progress: float) -> float:
     return rate
 
 
+def last_row(out: Path) -> dict[str, Any]:
+    """The last row of the log of a run, written by this call or an earlier one; empty where there is none."""
+    try:
+        lines = (out / "log.jsonl").read_text("utf-8").splitlines()
+    except OSError:
+        return {}
+    return dict(json.loads(lines[-1])) if lines else {}
+
+
 def log_row(out: Path, row: Mapping[str, Any]) -> None:
     """Append a row to the log of a run."""
     with (out / "log.jsonl").open("a", encoding="utf-8") as file:

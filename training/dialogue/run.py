@@ -112,8 +112,7 @@ def train_dialogue(
     trained = _prepared(model, config)
     sight = sight_of(model, encoder.processor, config.freeze_vision)
     loss = _loss(model, encoder, sampler, sight)
-    settings = config.model_dump(mode="json")
-    return fit("dialogue", trained, loss, _plan(config), out, settings=settings, quiet=quiet)
+    return fit("dialogue", trained, loss, _plan(config), out, settings=_settings(config, sampler), quiet=quiet)
 
 
 def train_sharded(
@@ -127,7 +126,16 @@ def train_sharded(
     if config.matrix_rate is not None:
         raise UsageError("Muon needs whole matrices, and these are divided", hint="set matrix_rate: null")
     _prepared(model, config)
-    return sharded.fit(model, lambda divided: _loss(divided, encoder, sampler, None), _plan(config), out, quiet=quiet)
+
+    def loss_with(divided: nn.Module) -> Callable[[int], Tensor]:
+        return _loss(divided, encoder, sampler, None)
+
+    return sharded.fit(model, loss_with, _plan(config), out, settings=_settings(config, sampler), quiet=quiet)
+
+
+def _settings(config: DialogueTraining, sampler: Sampler) -> dict[str, Any]:
+    """What a checkpoint must have been made with: the configuration, and the graph that the dialogues come from."""
+    return {**config.model_dump(mode="json"), "graph": sampler.pictures.grammar.inventory.content_hash}
 
 
 def _prepared(model: Any, config: DialogueTraining) -> dict[str, nn.Parameter]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from guqin_kg.errors import DataError
-from training import processes
-from training.dialogue.loop import Plan, log_row, rate_at
+from training import checkpoint, processes
+from training.dialogue.loop import Plan, log_row, rate_at, room_for
 
 _SWITCHES = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
 
@@ -25,12 +26,27 @@ def wanted() -> bool:
     return any(os.environ.get(name, "").lower() == "true" for name in _SWITCHES)
 
 
+def _place(out: Path, step: int) -> Path:
+    return out / f"checkpoint-sharded-{step}"
+
+
+def _name(note: Path, told: Mapping[str, Any]) -> None:
+    """Say which checkpoint is whole, at once or not at all; those of other steps are not needed then."""
+    part = note.with_suffix(".new")
+    part.write_text(json.dumps(told), "utf-8")
+    part.replace(note)
+    for place in note.parent.glob("checkpoint-sharded-*"):
+        if place.is_dir() and place != _place(note.parent, told["step"]):
+            shutil.rmtree(place, ignore_errors=True)
+
+
 def fit(
     model: nn.Module,
     loss_with: Callable[[nn.Module], Callable[[int], Tensor]],
     plan: Plan,
     out: Path,
     *,
+    settings: Mapping[str, Any] | None = None,
     quiet: bool = False,
 ) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
     """Train what of ``model`` wants gradients.
@@ -39,7 +55,9 @@ def fit(
         model: whole, the same in every process.
         loss_with: gives, for the divided model, the loss of step n (this process's share; the shares add up).
         plan: steps and rates; ``max_minutes`` and ``bf16`` are the launcher's affair here.
-        out: folder of the run; checkpoints are accelerate's, in ``out/checkpoint-sharded``.
+        out: folder of the run; checkpoints are accelerate's, in ``out/checkpoint-sharded-STEP``; a note beside them
+            names the one that is whole, and only then the one before it goes.
+        settings: the configuration, kept in the note: a run of another is not gone on from.
         quiet: no progress.
 
     Returns:
@@ -47,6 +65,8 @@ def fit(
 
     Raises:
         DataError: the loss is no longer a number.
+        UsageError: the checkpoint is of other ``settings``.
+        LimitError: no space for the checkpoints.
     """
     from accelerate import Accelerator
 
@@ -56,15 +76,18 @@ def fit(
         [p for p in model.parameters() if p.requires_grad], lr=plan.learning_rate, weight_decay=plan.weight_decay,
         betas=(0.9, 0.95),
     )  # fmt: skip
+    room_for({name: p for name, p in model.named_parameters() if p.requires_grad}, out)
     model, optimiser = accelerator.prepare(model, optimiser)
-    place, note, step = out / "checkpoint-sharded", out / "checkpoint-sharded.json", 0
+    note, step = out / "checkpoint-sharded.json", 0
     if note.is_file():
-        accelerator.load_state(str(place))
-        step = int(json.loads(note.read_text("utf-8"))["step"])
+        told = json.loads(note.read_text("utf-8"))
+        checkpoint.same(note, told.get("settings"), settings)
+        step = int(told["step"])
+        accelerator.load_state(str(_place(out, step)))
     loss_of = loss_with(model)
     rows: list[dict[str, Any]] = []
     sums: list[float] = []
-    began = time.time()
+    began, began_at = time.time(), step
     while step < plan.steps:
         for group in optimiser.param_groups:
             group["lr"] = rate_at(plan, step, step / plan.steps)
@@ -86,9 +109,13 @@ def fit(
             if accelerator.is_main_process:
                 log_row(out, rows[-1])
                 if not quiet:
-                    print(f"step {step}/{plan.steps} loss {rows[-1]['loss']}", file=sys.stderr)  # noqa: T201 — progress
-        if step % plan.checkpoint_every == 0:
-            accelerator.save_state(str(place))
+                    left = (time.time() - began) / 60 / (step - began_at) * (plan.steps - step)
+                    print(  # noqa: T201 — progress belongs on standard error
+                        f"step {step}/{plan.steps} loss {rows[-1]['loss']} about {left:.0f} min left", file=sys.stderr
+                    )
+        if step % plan.checkpoint_every == 0 or step == plan.steps:
+            accelerator.save_state(str(_place(out, step)))
+            accelerator.wait_for_everyone()
             if accelerator.is_main_process:
-                note.write_text(json.dumps({"step": step}), "utf-8")
+                _name(note, {"step": step, "settings": settings})
     return rows, accelerator.get_state_dict(model)

@@ -20,12 +20,32 @@ def vocabulary_hash(processor: Any) -> str:
     return hashlib.blake2b("\n".join(word for word, _ in words).encode(), digest_size=16).hexdigest()
 
 
-def describe(out: Path, base: str, place: str, processor: Any, graph: str, command: str) -> None:
-    """Write ``adapter.json``: base, hash of its weights (where they are one local file), vocabulary and graph."""
-    weights = Path(place) / _WEIGHTS
+def weights_hash(place: str) -> str | None:
+    """Hash of the weights in a model folder, of one safetensors file or of all its parts; None for a hub id."""
+    folder = Path(place)
+    if (folder / _WEIGHTS).is_file():
+        return file_hash(folder / _WEIGHTS)
+    parts = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    if not parts:
+        return None
+    each = "\n".join(f"{part.name} {file_hash(part)}" for part in parts)
+    return hashlib.blake2b(each.encode(), digest_size=16).hexdigest()
+
+
+def revision_of(model: Any) -> str | None:
+    """The commit of a hub model, as transformers notes it in the configuration; None for a folder."""
+    found = getattr(getattr(model, "config", None), "_commit_hash", None)
+    return str(found) if found else None
+
+
+def describe(
+    out: Path, base: str, place: str, processor: Any, graph: str, command: str, revision: str | None = None
+) -> None:
+    """Write ``adapter.json``: base, hash of its weights or its ``revision`` on the hub, vocabulary and graph."""
     about = {
         "base": base,
-        "base_weights": file_hash(weights) if weights.is_file() else None,
+        "base_weights": weights_hash(place),
+        "base_revision": revision,
         "vocabulary": vocabulary_hash(processor),
         "graph": graph,
         "command": command,
@@ -33,8 +53,14 @@ def describe(out: Path, base: str, place: str, processor: Any, graph: str, comma
     (out / ABOUT).write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
-def check(adapter: Path, place: str, processor: Any) -> None:
+def check(adapter: Path, place: str, processor: Any, revision: str | None = None) -> None:
     """Refuse an adapter that was trained over other weights or with another vocabulary than the base has.
+
+    Args:
+        adapter: its folder.
+        place: folder of the base, or its hub id.
+        processor: of the base.
+        revision: commit of the base, where it is from the hub.
 
     Raises:
         UsageError: it was (``adapter-mismatch``).
@@ -47,12 +73,13 @@ def check(adapter: Path, place: str, processor: Any) -> None:
         about = dict(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"cannot read {ABOUT}: {error}", file=path) from None
-    weights = Path(place) / _WEIGHTS
     have = {
         "vocabulary": vocabulary_hash(processor),
-        "base_weights": file_hash(weights) if weights.is_file() else None,
+        "base_weights": weights_hash(place),
+        "base_revision": revision,
     }
-    for key, what in (("vocabulary", "another vocabulary"), ("base_weights", "another base")):
+    known = (("vocabulary", "another vocabulary"), ("base_weights", "another base"), ("base_revision", "another base"))
+    for key, what in known:
         if about.get(key) and have[key] and about[key] != have[key]:
             raise UsageError(
                 f"this adapter was trained on {what} than this base has",

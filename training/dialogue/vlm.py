@@ -144,7 +144,7 @@ def load(base: str, *, trust_remote_code: bool = False) -> tuple[Any, Any]:
             inner, use_safetensors=True, dtype=torch.float32, **common
         )
         if adapter.is_file():
-            shelf.check(Path(place), inner, processor)
+            shelf.check(Path(place), inner, processor, shelf.revision_of(model))
             model = lora_of.loaded(model, place)
     except ImportError as error:
         what = "torchvision" if "torchvision" in str(error).lower() else str(error).strip().splitlines()[0]

@@ -65,7 +65,7 @@ def _run(
     import torch
 
     from training import processes
-    from training.dialogue import records, run, sharded, vlm
+    from training.dialogue import loop, records, run, sharded, vlm
     from training.dialogue.encode import Encoder
     from training.dialogue.evaluate import evaluate
     from training.dialogue.grade import Grader, other_words
@@ -120,8 +120,8 @@ def _run(
         log, state = run.train_sharded(model, encoder, config, sampler, out, quiet)
     else:
         log = run.train_dialogue(model, encoder, config, sampler, out, quiet)
-    figures |= {"steps": log[-1]["step"] if log else config.steps, "loss": log[-1]["loss"] if log else None}
-    figures["minutes"] = log[-1]["minutes"] if log else None
+    last = log[-1] if log else loop.last_row(out)  # a run that had ended before keeps its figures
+    figures |= {"steps": last.get("step"), "loss": last.get("loss"), "minutes": last.get("minutes")}
     if rank > 0:
         return figures
     _save(model, processor, out, config, figures, session.content_hash, command, merge, state=state)
@@ -264,7 +264,8 @@ def _save(
         if weights:
             vlm.save(vlm.merged(model) if merge else model, processor, out, state)
             if config.lora is not None and config.base and not merge:
-                shelf.describe(out, config.base, vlm.place_of(config.base), processor, graph, command)
+                place, revision = vlm.place_of(config.base), shelf.revision_of(model)
+                shelf.describe(out, config.base, place, processor, graph, command, revision)
         about = {"config": config.model_dump(mode="json"), "graph": graph, "command": command, "figures": figures}
         (out / "training.json").write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", "utf-8")
         (out / "README.md").write_text(card.write(about), "utf-8")

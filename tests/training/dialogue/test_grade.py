@@ -23,11 +23,13 @@ from training.recipes.dialogue import measure  # noqa: E402
 pytestmark = pytest.mark.train
 
 
-def test_the_reference_answers_get_full_marks_and_answers_about_another_notation_do_not(
-    session: GraphSession, found: dict[str, list[Conversation]]
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_reference_answers_get_full_marks_and_no_answer_does_not(
+    session: GraphSession, tmp_path: Path, lang: str
 ) -> None:
+    found = records.generate(load("tiny", lang=lang, notations=40), session, tmp_path)
     everything = [c for part in found.values() for c in part]
-    grader = Grader(session.grammar, "zh", everything)
+    grader = Grader(session.grammar, lang, everything)
     asked = [q for c in everything for q in grader.questions(c)]
     facts = {fact for q in asked for fact in q.facts}
     assert {"whole", "string", "asked-string", "asked-hui", "asked-sound", "jianzi", "false-premise"} <= facts
@@ -35,6 +37,20 @@ def test_the_reference_answers_get_full_marks_and_answers_about_another_notation
         marks = grader.grade(question, question.turn.answer)
         assert all(marks.values()), (question.turn, marks)
         assert not any(grader.grade(question, "").values())
+    # of another notation: not the same string, not the same place
+    by_fact = {fact: [q for q in asked if q.facts[0] == fact] for fact in facts}
+    for fact in ("asked-string", "asked-hui", "asked-parts"):
+        pairs = [(a, b) for a in by_fact[fact] for b in by_fact[fact] if a.turn.answer != b.turn.answer]
+        assert sum(grader.grade(a, b.turn.answer)[fact] for a, b in pairs) < len(pairs) / 2
+
+
+def test_an_ordinary_character_is_not_praised_as_a_jianzi(session: GraphSession) -> None:
+    grader = Grader(session.grammar, "zh")
+    turn = Turn("这是一个普通的汉字吗？", "", "dialogue/not-hanzi")
+    question = Question(Conversation("", "大九勾四", (turn,)), turn, ("jianzi",))
+    for said in ("这是一个普通汉字。", "是汉字“好”。", "asdf", "这不是减字谱的谱字。", "“勾”不是谱字。"):
+        assert grader.grade(question, said) == {"jianzi": False}
+    assert grader.grade(question, "不是普通汉字。它是减字谱的谱字“大九勾四”。") == {"jianzi": True}
 
 
 def test_grading_tells_which_fact_is_wrong(session: GraphSession) -> None:

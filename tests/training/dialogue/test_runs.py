@@ -134,9 +134,9 @@ def _losses(out: Path) -> dict[int, float]:
 def test_two_processes_give_the_losses_of_one_also_with_divided_weights(
     session: GraphSession, cache: Path, tmp_path: Path
 ) -> None:
-    def losses(name: str, processes: int, **more: str) -> list[float]:
+    def losses(name: str, processes: int, steps: str = "3", **more: str) -> list[float]:
         out = tmp_path / name
-        command = _command(session, cache, out, "--steps", "3")
+        command = _command(session, cache, out, "--steps", steps)
         if processes > 1:
             command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(processes),
                        "--master_addr", "127.0.0.1", "--master_port", "29533", *command[1:]]  # fmt: skip
@@ -153,7 +153,10 @@ def test_two_processes_give_the_losses_of_one_also_with_divided_weights(
                "FSDP_STATE_DICT_TYPE": "SHARDED_STATE_DICT"}  # fmt: skip
     one = losses("one", 1)
     assert losses("two", 2) == pytest.approx(one, abs=2e-5)
-    assert losses("divided", 2, **divided) == pytest.approx(one, abs=2e-4)
+    assert losses("divided", 2, steps="2", **divided) == pytest.approx(one[:2], abs=2e-4)
+    assert [p.name for p in (tmp_path / "divided").glob("checkpoint-sharded-?")] == ["checkpoint-sharded-2"]
+    assert losses("divided", 2, **divided) == pytest.approx(one, abs=2e-4)  # it went on
+    assert [p.name for p in (tmp_path / "divided").glob("checkpoint-sharded-?")] == ["checkpoint-sharded-3"]
 
 
 @pytest.mark.slow
@@ -173,6 +176,13 @@ def test_a_killed_run_goes_on_and_ends_the_same(session: GraphSession, cache: Pa
     process.wait()
     assert len(_losses(killed)) < 40
     subprocess.run(_command(session, cache, killed, "--steps", "40"), check=True, env=environment, capture_output=True)
+    figures = json.loads((killed / "training.json").read_text("utf-8"))["figures"]
+    assert figures["steps"] == 40
+    subprocess.run(_command(session, cache, killed, "--steps", "40"), check=True, env=environment, capture_output=True)
+    again = json.loads((killed / "training.json").read_text("utf-8"))["figures"]
+    assert [again[key] for key in ("steps", "loss", "minutes")] == [
+        figures[key] for key in ("steps", "loss", "minutes")
+    ]
     # not to the last bit: which pictures the tower looks at together is another matter after the kill
     assert _losses(killed) == pytest.approx(_losses(whole), abs=1e-4)
     one, two = (load_file(out / "model.safetensors") for out in (whole, killed))
