@@ -277,28 +277,41 @@ class KnowledgeGraph:
 
     def recognize(
         self,
-        images: Iterable[str | Path | np.ndarray] | str | Path,
+        images: Iterable[str | Path | np.ndarray] | str | Path | np.ndarray,
         *,
         top: int = 5,
         adapter: str | None = None,
         lexicon: Sequence[str] | None = None,
         sequence: bool = False,
         careful: bool = False,
+        base: str | Path | None = None,
     ) -> list[dict[str, Any]]:
         """Images to candidates over the whole grammar (or ``lexicon``), one object per image, in order.
 
-        ``sequence``: neighbours help to decide. ``careful``: see each image five times, five times as slow.
+        Args:
+            images: files, or grey uint8 arrays ``(height, width)``; one alone needs no list.
+            top: how many candidates at most.
+            adapter: an adapter of the shelf, or its folder.
+            lexicon: the only readings that may be answered.
+            sequence: neighbours help to decide.
+            careful: see each image five times, five times as slow.
+            base: another model folder than the bundled one.
+
+        Raises:
+            NotFoundError: no such model or adapter.
+            UsageError: no image, ``top`` less than 1, or an adapter of another base.
         """
         from guqin_kg.recognise.recogniser import Recogniser
 
-        key = (adapter, tuple(lexicon) if lexicon is not None else None)
-        if key not in self._recognisers:
-            self._recognisers[key] = Recogniser.open(
-                adapter=adapter, lexicon=lexicon, grammar=self.grammar, workspace=self.workspace.root
-            )
-        rows = [images] if isinstance(images, str | Path) else list(images)
+        rows = [images] if isinstance(images, str | Path) or _is_picture(images) else list(images)
         if not rows:
             raise UsageError("no image given", hint="kg.recognize(['crop.png'])")
+        folder = Path(base).resolve() if base is not None else None
+        key = (folder, adapter, tuple(lexicon) if lexicon is not None else None)
+        if key not in self._recognisers:
+            self._recognisers[key] = Recogniser.open(
+                base=folder, adapter=adapter, lexicon=lexicon, grammar=self.grammar, workspace=self.workspace.root
+            )
         found: list[dict[str, Any]] = self._recognisers[key].recognise(rows, top, sequence, careful)
         return found
 
@@ -341,13 +354,21 @@ class KnowledgeGraph:
         found = search.find(reading=reading, by=by, image=image, audio=audio, against=against, top=top)
         return [{"other": row.iri, "name": row.name, "similarity": row.similarity} for row in found]
 
-    def explain_image(self, image: str | Path, *, lang: str = "zh", adapter: str | None = None) -> str:
-        """Recognise one picture and explain what it is most likely to be.
+    def explain_image(
+        self, image: str | Path, *, lang: str = "zh", adapter: str | None = None, base: str | Path | None = None
+    ) -> str:
+        """Recognise one picture and explain what it is most likely to be; ``adapter`` and ``base`` as above.
 
         Raises:
             NotFoundError: the picture is no jianzi.
         """
-        candidates = self.recognize([image], top=1, adapter=adapter)[0]["candidates"]
+        candidates = self.recognize([image], top=1, adapter=adapter, base=base)[0]["candidates"]
         if not candidates:
             raise NotFoundError("this picture is not recognised as a jianzi", code="not-a-jianzi")
         return self.explain(candidates[0]["reading"], lang=lang)
+
+
+def _is_picture(images: Any) -> bool:
+    """Whether this is one array that is a picture; a stack ``(n, height, width)`` is a sequence of them."""
+    shape = getattr(images, "shape", None)
+    return shape is not None and (len(shape) != 3 or shape[-1] in (1, 3, 4))

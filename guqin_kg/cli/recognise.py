@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from guqin_kg.graph.workspace import Workspace
     from guqin_kg.notation.grammar import Grammar
 
+_NAMED = 10
+"""Lines of a lexicon that are left out are named up to here, and then counted."""
+
 
 def workspace_or_none(given: Path | None) -> Workspace | None:
     """The workspace given or found above the current folder; None where there is none (none is made)."""
@@ -86,8 +89,10 @@ def recognize(
         workspace=space.root if space else None,
     )
     rows = reader.recognise(list(images), top=top, sequence=sequence, careful=careful)
-    for line in reader.skipped[:10]:
+    for line in reader.skipped[:_NAMED]:
         talk(f"left out of the lexicon: {line}")
+    if len(reader.skipped) > _NAMED:
+        talk(f"  and {len(reader.skipped) - _NAMED} more lines of it")
     if fmt == "json":
         echo_json(rows)
     else:

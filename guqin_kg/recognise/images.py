@@ -1,15 +1,16 @@
 """Any image file to the small grey picture the recogniser looks at.
 
-Accepts whatever Pillow opens: grey, colour, palette, CMYK, alpha, 16-bit, float, rotated by EXIF. The picture is
-turned upright, put on white, made dark-on-light, cut to its ink and fitted into the network's window without
-changing its proportions.
+Accepts the raster formats of ``FORMATS``: grey, colour, palette, CMYK, alpha, 10 to 32 bits, float, rotated by EXIF.
+The picture is turned upright, put on white, made dark-on-light, cut to its ink and fitted into the network's window
+without changing its proportions.
 """
 
 from __future__ import annotations
 
-import struct
+import importlib.util
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,20 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 40_000_000
 """Larger files are refused before they are decoded."""
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF")
+"""All that is opened, in Pillow's names; it knows others whose pictures are programs (EPS) or run some."""
+
+_KINDS = "PNG, JPEG, TIFF, WebP, GIF, BMP, PPM, JPEG 2000 or AVIF"
+
+_DEPTHS = (8, 10, 12, 14, 16)
+"""Bits that scanners and cameras fill."""
+
+_OVERSHOOT = 1.1
+"""What resampling adds to white at most, in float pictures."""
+
+_SAMPLE_FORMAT, _UNSIGNED = 339, 1
+"""The TIFF tag that says how a number is meant, and its value for unsigned integers."""
 
 _CONTRAST = 24
 """Grey levels between paper and ink below which a picture counts as blank."""
@@ -60,7 +75,7 @@ def load_grey(path: str | Path) -> np.ndarray:
 
     Raises:
         NotFoundError: no such file.
-        DataError: not an image, or damaged.
+        DataError: not an image of a format that is read, or damaged.
         LimitError: more than ``MAX_PIXELS`` pixels.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -75,12 +90,15 @@ def load_grey(path: str | Path) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
+            with Image.open(path, formats=_formats()) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise _too_large(f"{image.width} x {image.height} pixels", path)
                 image.load()
+                # Pillow holds 32-bit integers as signed ones, and the tags do not outlive the turning
+                tag = getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, ())
+                unsigned = image.mode == "I" and tag in (_UNSIGNED, (_UNSIGNED,))
                 upright = ImageOps.exif_transpose(image)
-                return to_grey(upright if upright is not None else image)
+                return to_grey(upright if upright is not None else image, unsigned)
     except (LimitError, DataError):
         raise
     except Image.DecompressionBombError:  # Pillow's own limit, reached before ours can be looked at
@@ -90,16 +108,23 @@ def load_grey(path: str | Path) -> np.ndarray:
             "the file is empty" if not path.stat().st_size else "this is no picture of a known kind",
             code="bad-image",
             file=path,
-            hint="give a whole PNG, JPEG, TIFF or similar",
+            hint=f"give a whole picture: {_KINDS}",
         ) from None
-    except (OSError, SyntaxError, ValueError, EOFError, TypeError, struct.error) as error:
+    except Exception as error:  # decoders raise anything (RuntimeError, NotImplementedError, KeyError …)
         reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
             f"cannot read this picture: {reason}",
             code="bad-image",
             file=path,
-            hint="is the file complete, and a PNG, JPEG, TIFF or similar?",
+            hint=f"is the file complete, and a {_KINDS}?",
         ) from None
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """``FORMATS`` as far as this Pillow has them (AVIF came with 11.3; asked for one it lacks, it fails)."""
+    absent = set() if importlib.util.find_spec("PIL.AvifImagePlugin") else {"AVIF"}
+    return tuple(name for name in FORMATS if name not in absent)
 
 
 def _too_large(size: str, path: Path) -> LimitError:
@@ -111,16 +136,21 @@ def _too_large(size: str, path: Path) -> LimitError:
     )
 
 
-def to_grey(image: Image) -> np.ndarray:
-    """A Pillow picture of any mode as uint8 grey; what is transparent becomes white (black behind light ink)."""
+def to_grey(image: Image, unsigned: bool = False) -> np.ndarray:
+    """A Pillow picture of any mode as uint8 grey; what is transparent becomes white (black behind light ink).
+
+    Args:
+        image: the picture.
+        unsigned: its 32-bit integers are unsigned, whatever Pillow takes them for.
+    """
     from PIL import Image
 
     if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
-        values = np.asarray(image, dtype=np.float64)
+        numbers = np.asarray(image)
+        values = (numbers.astype(np.int32).view(np.uint32) if unsigned else numbers).astype(np.float64)
         values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-        top = float(values.max(initial=0.0))
-        span = 65535.0 if top > 255 else (1.0 if image.mode == "F" and top <= 1 else 255.0)
-        return np.clip(values / span * 255.0, 0, 255).astype(np.uint8)
+        white = _white(float(values.max(initial=0.0)), image.mode == "F")
+        return np.clip(values / white * 255.0, 0, 255).astype(np.uint8)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         seen = image.convert("RGBA")
         pixels = np.asarray(seen)
@@ -131,6 +161,16 @@ def to_grey(image: Image) -> np.ndarray:
     if image.mode == "CMYK":
         image = image.convert("RGB")
     return np.asarray(image.convert("L"), dtype=np.uint8)
+
+
+def _white(top: float, floating: bool) -> float:
+    """The value of white in a deep picture whose largest is ``top``: the nominal one, where ``top`` comes near it."""
+    nominal = [2.0**bits - 1 for bits in _DEPTHS]
+    if not floating:
+        return next((white for white in nominal if top <= white), top)
+    if top <= _OVERSHOOT:
+        return 1.0
+    return next((white for white in nominal if white / 8 < top <= white * _OVERSHOOT), top)
 
 
 def fit(grey: np.ndarray, height: int, width: int, margin: int = 1) -> Fitted:

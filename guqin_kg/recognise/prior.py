@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 NAME = "prior.json"
 _START = ""
+_FIELDS = 7
+"""How many :func:`fields` gives."""
+
 _BIGRAM, _SINGLE, _FIELD = 3.0, 60.0, 4.0
 """How many imaginary observations the coarser level of each step is worth."""
 
@@ -141,15 +144,32 @@ class Prior:
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Prior:
-        """From :meth:`to_json`."""
-        return cls(
+        """From :meth:`to_json`.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: it is something else.
+        """
+        found = cls(
             float(body["weight"]),
-            Counter(body["single"]),
-            {k: Counter(v) for k, v in body["pairs"].items()},
-            [Counter(c) for c in body["field_single"]],
-            [{k: Counter(v) for k, v in t.items()} for t in body["field_pairs"]],
+            _counts(body["single"]),
+            {k: _counts(v) for k, v in body["pairs"].items()},
+            [_counts(c) for c in body["field_single"]],
+            [{k: _counts(v) for k, v in t.items()} for t in body["field_pairs"]],
             list(body.get("sources", ())),
         )
+        if not (np.isfinite(found.weight) and found.weight >= 0):
+            raise ValueError(f"weight is {found.weight}, not a number from 0 on")
+        for key, tables in (("field_single", found.field_single), ("field_pairs", found.field_pairs)):
+            if len(tables) != _FIELDS:
+                raise ValueError(f"{key} has {len(tables)} tables, a notation {_FIELDS} fields")
+        return found
+
+
+def _counts(table: Mapping[str, Any]) -> Counter[str]:
+    for key, count in table.items():
+        if type(count) is not int or count < 0:
+            raise ValueError(f"{key!r} is counted {count!r} times")
+    return Counter(table)
 
 
 def _logsum(values: np.ndarray, axis: int) -> np.ndarray:
@@ -170,8 +190,15 @@ def load(folder: Path) -> Prior:
         raise NotFoundError("this model has no sequence prior", file=path, hint="recognise without --sequence")
     try:
         return Prior.from_json(json.loads(path.read_text("utf-8")))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"damaged sequence prior: {error}", file=path, hint="recognise without --sequence") from None
+    except OSError as error:
+        raise DataError(
+            f"cannot read it: {error.strerror or error}", file=path, hint="may you read this file?"
+        ) from None
+    except (ArithmeticError, ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise DataError(
+            f"damaged sequence prior: {what}", code="bad-model", file=path, hint="recognise without --sequence"
+        ) from None
 
 
 def of_model(model: Model) -> Prior:

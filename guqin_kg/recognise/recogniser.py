@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from guqin_kg.errors import DataError, GuqinKGError
+from guqin_kg.errors import DataError, GuqinKGError, UsageError
 from guqin_kg.notation.grammar import Grammar, default_grammar
 from guqin_kg.notation.iri import notation_iri
 from guqin_kg.recognise import automata, onnx_encoder, shelf, views
@@ -50,7 +50,7 @@ class Recogniser:
     ) -> None:
         self.model = model
         self.words = Words(grammar)
-        self.vocabulary = model.vocabulary
+        self.vocabulary = model.vocabulary.named(grammar.inventory)
         self.beams = beams
         self.network, self.height, self.width = network_of(model)
         self.skipped: list[str] = []
@@ -183,14 +183,23 @@ class Recogniser:
             top: how many candidates at most.
             sequence: the pictures are neighbours in a piece: let what follows what help to decide.
             careful: as for :meth:`read`.
+
+        Raises:
+            UsageError: ``top`` is less than 1.
         """
+        if top < 1:
+            raise UsageError(f"top is {top}: at least one candidate is asked for", hint="top=1 for the best alone")
         fitted: list[Fitted | None] = []
         errors: dict[int, GuqinKGError] = {}
         for at, image in enumerate(images):
             try:
                 grey = image if isinstance(image, np.ndarray) else load_grey(image)
                 if grey.ndim != 2 or grey.dtype != np.uint8 or not grey.size:
-                    raise DataError("a picture array is uint8 (height, width)", code="bad-image")
+                    raise DataError(
+                        "a picture array is uint8 (height, width)",
+                        code="bad-image",
+                        hint="Image.fromarray(array).convert('L') makes it grey",
+                    )
                 fitted.append(fit(grey, self.height, self.width))
             except GuqinKGError as error:
                 fitted.append(None)
@@ -219,6 +228,8 @@ class Recogniser:
         """Which model answered, over which graph, and what it cannot know."""
         row: dict[str, Any] = {
             "name": shelf.BASE,
+            "base": self.model.folder.resolve().name,
+            "weights": self.model.hash,
             "adapter": self.model.name if self.model.adapter else None,
             "vocabulary": self.vocabulary.hash,
             "graph": self.model.graph,

@@ -16,11 +16,13 @@ import numpy as np
 from guqin_kg import resources
 from guqin_kg.errors import DataError, NotFoundError, UsageError
 from guqin_kg.recognise.network import Network
-from guqin_kg.recognise.weights import file_hash, merge, read_json, read_safetensors
+from guqin_kg.recognise.weights import file_hash, merge, read_adapter, read_json, read_safetensors
 
 Array = np.ndarray
 BASE = "contrastive"
 KIND = "guqin-contrastive"
+OVER = "over.json"
+"""In the folder of a model trained over a base of other people (``training.contrastive.over``), which needs torch."""
 PAD, UNKNOWN = 0, 1
 MODALITIES = ("image", "text", "audio")
 
@@ -57,12 +59,19 @@ class Towers:
         Raises:
             NotFoundError: no such model or adapter.
             DataError: the folder holds something else, or damaged weights.
-            UsageError: the adapter was trained on another base.
+            UsageError: the adapter was trained on another base, or the model over a base of other people.
         """
         try:
             place = folder or resources.folder("models") / BASE
         except NotFoundError:
             place = Path(BASE)
+        if (place / OVER).is_file():
+            raise UsageError(
+                "this model was trained over a base of other people, and searching knows only towers trained here",
+                code="bad-model",
+                file=place,
+                hint=f"guqin evaluate contrastive --model {place} measures it",
+            )
         if not (place / "model.safetensors").is_file():
             raise NotFoundError(
                 f"no contrastive model in {place}", hint="train one: guqin train contrastive --config ours --out DIR"
@@ -81,7 +90,7 @@ class Towers:
         if adapter is None:
             return cls(weights, config, name, key)
         where = find_adapter(adapter, place, workspace)
-        about = read_json(where / "adapter.json")
+        about = read_adapter(where)
         trunk = trunk_hash(weights)
         if about.get("base") != trunk:
             raise UsageError(
@@ -93,7 +102,7 @@ class Towers:
                 found=trunk,
             )
         tensors = read_safetensors(where / "adapter_model.safetensors")
-        weights = merge(weights, tensors, read_json(where / "adapter_config.json"))
+        weights = merge(weights, tensors, read_json(where / "adapter_config.json"), where)
         full = key + file_hash(where / "adapter_model.safetensors")
         return cls(weights, config, str(about.get("name", adapter)), full)
 

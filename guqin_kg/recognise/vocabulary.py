@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -25,9 +25,13 @@ SPECIAL = ("<pad>", "<begin>", "<end>", "<other>")
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Token list; index = position. ``ids`` holds the special tokens first, then base notation ids, sorted."""
+    """Token list; index = position. ``ids`` holds the special tokens first, then base notation ids, sorted.
+
+    ``names`` are the labels of a graph by id: messages say them first (see :meth:`named`).
+    """
 
     ids: tuple[str, ...]
+    names: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, bases: Iterable[str]) -> Vocabulary:
@@ -44,13 +48,16 @@ class Vocabulary:
         """
         ids = read_json(path).get("tokens")
         if not isinstance(ids, list) or tuple(ids[: len(SPECIAL)]) != SPECIAL:
-            raise DataError(
-                "this vocabulary does not begin with the special tokens",
-                code="bad-model",
-                file=path,
-                hint="the folder is not complete: copy or train it again",
-            )
-        return cls(tuple(ids))
+            wrong = "this vocabulary does not begin with the special tokens"
+        elif not all(isinstance(name, str) for name in ids) or len(set(ids)) < len(ids):
+            wrong = "damaged: a token of this vocabulary is no text, or stands there twice"
+        else:
+            return cls(tuple(ids))
+        raise DataError(wrong, code="bad-model", file=path, hint="the folder is not complete: copy or train it again")
+
+    def named(self, inventory: Inventory) -> Vocabulary:
+        """The same words with the labels of this graph."""
+        return replace(self, names={key: base.labels.get("zh") or base.name for key, base in inventory.by_id.items()})
 
     def write(self, path: Path, graph: str) -> None:
         """To ``vocabulary.json``, with its hash and the content hash of the graph it was made from."""
@@ -82,8 +89,9 @@ class Vocabulary:
         """
         unknown = self.missing(bases)
         if unknown:
+            shown = (f"{self.names[name]} ({name})" if name in self.names else name for name in unknown)
             raise DataError(
-                f"the model has never seen {', '.join(unknown)}",
+                f"the model has never seen {', '.join(shown)}",
                 code="unknown-component",
                 hint="teach it: guqin train recognizer --config extend --out DIR",
             )

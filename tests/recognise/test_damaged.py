@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from guqin_kg import resources
 from guqin_kg.cli.recognise import adapters, recognize
-from guqin_kg.errors import GuqinKGError
+from guqin_kg.errors import DataError, GuqinKGError
 from guqin_kg.notation.grammar import default_grammar
-from guqin_kg.recognise import Recogniser, automata, shelf, towers
+from guqin_kg.recognise import Recogniser, automata, prior, shelf, towers
 from guqin_kg.recognise.weights import merge, read_safetensors
 
 MODELS = resources.folder("models")
@@ -150,3 +150,121 @@ def test_nothing_of_the_lexicon_is_not_called_an_ordinary_character(tmp_path):
     closed = Recogniser.open(grammar=default_grammar(), lexicon=["大九勾四"])
     row = closed.recognise([np.full((40, 40), 255, np.uint8)])[0]
     assert row["message"] == "none of the lexicon, or not a jianzi"
+
+
+def changed(path, **values):
+    found = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**found, **values}, ensure_ascii=False), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("temperature", v) for v in ("warm", None, 0, -1, True, float("nan"), [1])]
+    + [("other_bias", v) for v in ("x", None, float("inf"))]
+    + [("prior_weight", v) for v in ("much", -0.1)],
+)
+def test_a_calibration_that_cannot_be_used(base, key, value):
+    changed(base / "calibration.json", **{key: value})
+    found = refused(base)
+    assert isinstance(found, DataError)
+    assert found.code == "bad-model"
+    assert key in found.message
+    assert str(found.file).endswith("calibration.json")
+
+
+def test_a_calibration_of_an_adapter_that_cannot_be_used(workspace):
+    place = workspace / "adapters" / "whole"
+    for value in ("x", {"temperature": "warm"}):
+        changed(place / "adapter.json", calibration=value)
+        with pytest.raises(DataError, match="damaged") as caught:
+            shelf.load(adapter="whole", workspace=workspace)
+        assert caught.value.file == str(place / "adapter.json")
+
+
+@pytest.mark.parametrize("pick", [lambda tokens: 7, lambda tokens: tokens[5]])
+def test_words_that_are_no_words(base, pick):
+    path = base / "vocabulary.json"
+    found = json.loads(path.read_text("utf-8"))["tokens"]
+    changed(path, tokens=[*found[:-1], pick(found)])
+    assert "no text, or stands there twice" in refused(base).message
+
+
+def short(body):
+    body["field_single"].pop()
+
+
+def longer(body):
+    body["field_pairs"].append({})
+
+
+def negative(body):
+    body["single"][next(iter(body["single"]))] = -3
+
+
+def textual(body):
+    body["field_single"][0] = {"simple0": "3"}
+
+
+def weightless(body):
+    body["weight"] = float("nan")
+
+
+@pytest.mark.parametrize("damage", [short, longer, negative, textual, weightless, dict.clear])
+def test_a_damaged_prior(tmp_path, damage):
+    body = json.loads((MODELS / "recogniser" / prior.NAME).read_text("utf-8"))
+    damage(body)
+    (tmp_path / prior.NAME).write_text(json.dumps(body), "utf-8")
+    with pytest.raises(DataError, match="damaged sequence prior") as caught:
+        prior.load(tmp_path)
+    assert str(caught.value.file).endswith(prior.NAME)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "values", [{"r": 8}, {"r": "24"}, {"lora_alpha": None}, {"rank_pattern": {"up": 4}}, {"use_dora": True}]
+)
+def test_an_adapter_of_another_rank(workspace, values):
+    place = workspace / "adapters" / "whole"
+    changed(place / "adapter_config.json", **values)
+    with pytest.raises(DataError) as caught:
+        shelf.load(adapter="whole", workspace=workspace)
+    assert caught.value.code == "bad-model"
+    assert caught.value.hint
+    assert caught.value.file == str(place / "adapter_config.json")
+
+
+@pytest.mark.parametrize("name", [7, None, ["a"], ""])
+def test_a_name_that_is_no_text(workspace, name):
+    place = workspace / "adapters" / "broken"
+    for folder in (place, workspace / "adapters" / "contrastive" / "broken"):
+        (folder / "adapter.json").write_text(json.dumps({"name": name}))
+    assert {row["name"] for row in shelf.adapters(workspace)} >= {"broken", "whole"}
+    assert shelf.load(adapter="whole", workspace=workspace).name == "whole"
+    with pytest.raises(DataError, match="not a text") as caught:
+        shelf.load(adapter="broken", workspace=workspace)
+    assert caught.value.file == str(place / "adapter.json")
+    with pytest.raises(DataError, match="not a text"):
+        towers.Towers.open(None, "broken", workspace)
+    with pytest.raises(GuqinKGError, match="no adapter"):
+        shelf.load(adapter="nothing like it", workspace=workspace)
+
+
+def test_an_adapter_of_the_contrastive_model(workspace, tmp_path):
+    place = workspace / "adapters" / "contrastive" / "whole"
+    place.rename(place.with_name("towers-only"))
+    place = place.with_name("towers-only")
+    changed(place / "adapter.json", name="towers-only")
+    for given in (str(place), "towers-only"):
+        with pytest.raises(GuqinKGError) as caught:
+            shelf.merged(tmp_path / "out", given, workspace=workspace)
+        assert "contrastive" in caught.value.message
+        assert "only adapters of the recogniser" in caught.value.hint
+        assert "train recognizer" not in caught.value.hint
+
+
+def test_an_adapter_of_another_base_says_how_to_give_it(workspace):
+    changed(workspace / "adapters" / "whole" / "adapter.json", base="0" * 32)
+    with pytest.raises(GuqinKGError) as caught:
+        shelf.load(adapter="whole", workspace=workspace)
+    assert caught.value.code == "adapter-mismatch"
+    assert "--base FOLDER" in caught.value.hint

@@ -132,7 +132,7 @@ def test_an_empty_file_is_called_empty(tmp_path):
 
 
 def test_the_reason_of_the_system_is_given_plainly(tmp_path, monkeypatch):
-    def refused(*_):
+    def refused(*_, **__):
         raise PermissionError(13, "Permission denied", str(tmp_path / "a.png"))
 
     path = tmp_path / "a.png"
@@ -148,3 +148,92 @@ def test_light_ink_on_nothing(tmp_path, plain):
     alpha = grey.point(lambda v: 255 if v < 128 else 0)
     image = Image.merge("LA", (Image.new("L", grey.size, 255), alpha))
     assert abs(saved(tmp_path, image, "a.png").pixels.astype(int) - plain.pixels).mean() < 4
+
+
+DEEP = {
+    "16": lambda a: a.astype(np.uint16) * 257,
+    "8 in 16": lambda a: a.astype(np.uint16),
+    "10 in 16": lambda a: a.astype(np.uint16) * 4,
+    "12 in 16": lambda a: a.astype(np.uint16) * 16,
+    "32, 24 used": lambda a: a.astype(np.int32) * 65536,
+    "32, signed": lambda a: a.astype(np.int32) * (2**31 // 256),
+    "float to 1": lambda a: (a / 255).astype(np.float32),
+    "float to 1.004": lambda a: (a / 249).astype(np.float32),
+    "float to 1.02": lambda a: (a / 245).astype(np.float32),
+    "float to 4": lambda a: (a / 62.5).astype(np.float32),
+    "float to 255": lambda a: a.astype(np.float32),
+    "float to 259": lambda a: (a * 1.036).astype(np.float32),
+    "float to 65535": lambda a: a.astype(np.float32) * 257,
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_deep_pictures_agree(tmp_path, plain, name):
+    deep = saved(tmp_path, Image.fromarray(DEEP[name](np.asarray(picture()))), "a.tif")
+    assert abs(deep.pixels.astype(int) - plain.pixels).mean() < 4
+
+
+def test_unsigned_integers_of_32_bits(tmp_path):
+    """Pillow reads them as signed ones and cannot write them: the tag is changed in the file."""
+    path = tmp_path / "a.tif"
+    values = np.asarray(picture()).astype(np.uint32) * (2**32 // 256)
+    Image.fromarray(values.view(np.int32)).save(path)
+    entry = (339).to_bytes(2, "little") + (3).to_bytes(2, "little") + (1).to_bytes(4, "little")
+    data = path.read_bytes()
+    assert data.count(entry + b"\2\0") == 1
+    path.write_bytes(data.replace(entry + b"\2\0", entry + b"\1\0"))
+    assert ((images.load_grey(path) > 128) == (np.asarray(picture()) > 128)).all()
+
+
+def test_a_full_sixteen_bit_picture_keeps_its_scale():
+    values = np.linspace(0, 40000, 64).astype(np.uint16).reshape(8, 8)
+    assert (images.to_grey(Image.fromarray(values)) == (values / 65535 * 255).astype(np.uint8)).all()
+
+
+@pytest.mark.parametrize(("level", "noise"), [(60000, 200), (4000, 12)])
+def test_deep_paper_stays_blank(level, noise):
+    values = np.random.default_rng(1).integers(level - noise, level, (40, 40)).astype(np.uint16)
+    assert images.fit(images.to_grey(Image.fromarray(values)), 64, 48).blank
+
+
+@pytest.mark.parametrize("suffix", ["eps", "pdf"])
+def test_no_program_is_run(tmp_path, monkeypatch, suffix):
+    """Ghostscript would be called for an EPS, whatever the file is named."""
+    from PIL import EpsImagePlugin
+
+    def ran(*_, **__):
+        raise AssertionError("a program was run")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", ran)
+    path = tmp_path / "a.png"
+    picture().save(tmp_path / f"a.{suffix}")
+    (tmp_path / f"a.{suffix}").rename(path)
+    with pytest.raises(DataError) as caught:
+        images.load_grey(path)
+    assert caught.value.message == "this is no picture of a known kind"
+
+
+@pytest.mark.parametrize("kind", images.FORMATS)
+def test_each_promised_format_is_read(tmp_path, plain, kind):
+    from PIL import features
+
+    module = {"WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}.get(kind)
+    if module and (kind not in images._formats() or not features.check(module)):
+        pytest.skip(f"this Pillow has no {kind}")
+    path = tmp_path / "a.picture"
+    picture().convert("RGB").save(path, format=kind)
+    assert abs(images.fit(images.load_grey(path), 64, 48).pixels.astype(int) - plain.pixels).mean() < 6
+
+
+@pytest.mark.parametrize("error", [RuntimeError, NotImplementedError, KeyError, ZeroDivisionError, MemoryError])
+def test_whatever_a_decoder_raises_is_a_bad_image(tmp_path, monkeypatch, error):
+    from PIL.PngImagePlugin import PngImageFile
+
+    def broken(_):
+        raise error("decoder")
+
+    monkeypatch.setattr(PngImageFile, "load", broken)
+    picture().save(tmp_path / "a.png")
+    with pytest.raises(DataError) as caught:
+        images.load_grey(tmp_path / "a.png")
+    assert caught.value.code == "bad-image"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from guqin_kg import KnowledgeGraph
 from guqin_kg.cli.recognise import adapters, recognize
 from guqin_kg.draw import draw_spec, sample_spec
 from guqin_kg.errors import DataError, GuqinKGError, NotFoundError, UsageError
@@ -153,6 +155,7 @@ def test_a_new_component_does_not_break_the_model(tmp_path, pictures):
     with pytest.raises(DataError) as caught:
         _ = closed.automaton
     assert "--config extend" in str(caught.value.hint)
+    assert "the model has never seen 戳 (rh-invented)" in closed.skipped[0]
 
 
 def test_command(pictures, tmp_path):
@@ -188,6 +191,123 @@ def test_a_merged_adapter_reads_as_the_adapter_does(tmp_path, pictures):
     with pytest.raises(UsageError, match="there already"):
         shelf.merged(out, "wusheng-1457")
     assert not list(tmp_path.glob(".merged*"))
+
+
+def test_a_merged_model_has_what_a_model_needs_and_its_credit(tmp_path):
+    """Of a base that was trained here, its checkpoints and logs stay behind."""
+    pytest.importorskip("safetensors", reason="needs the [train] extra")
+    base = shutil.copytree(shelf.load().folder, tmp_path / "my-base")
+    (base / "run" / "checkpoint").mkdir(parents=True)
+    (base / "run" / "checkpoint" / "optimiser.safetensors").write_bytes(b"x" * 100)
+    (base / "log.jsonl").write_text("{}\n")
+    out = shelf.merged(tmp_path / "merged", "wusheng-1457", base=base)
+    assert {path.name for path in out.iterdir()} == {path.name for path in shelf.load().folder.iterdir()}
+    card = (out / "README.md").read_text("utf-8")
+    about = shelf.load(adapter="wusheng-1457").adapter
+    assert about["credit"] in card
+    assert "my-base" in card.splitlines()[2]
+    assert about["base"] in card
+    assert "Noto Serif" in card
+    row = Recogniser.open(base=out, grammar=default_grammar()).about()
+    assert row["base"] == "merged"
+    assert row["weights"] == shelf.file_hash(out / "model.safetensors")
+    assert row["adapter"] is None
+
+
+def test_deep_pictures_of_a_glyph_have_one_reading(reader, pictures, tmp_path):
+    grey = np.asarray(Image.open(pictures[0]))
+    deep = [
+        grey.astype(np.uint16) * 257,
+        grey.astype(np.uint16) * 16,
+        grey.astype(np.uint16) * 4,
+        grey.astype(np.int32) * 65536,
+        (grey / 255).astype(np.float32),
+        (grey / 250).astype(np.float32),
+        grey.astype(np.float32),
+    ]
+    for at, values in enumerate(deep):
+        Image.fromarray(values).save(tmp_path / f"{at}.tif")
+    rows = reader.recognise([pictures[0], *(tmp_path / f"{at}.tif" for at in range(len(deep)))], top=1)
+    assert [[c["reading"] for c in row["candidates"]] for row in rows] == [["大九勾四"]] * (len(deep) + 1)
+
+
+def test_top_is_at_least_one(reader, pictures):
+    for top in (0, -1):
+        with pytest.raises(UsageError, match="at least one"):
+            reader.recognise(pictures[:1], top=top)
+
+
+def test_words_never_seen_are_named_as_in_the_graph(reader):
+    from guqin_kg.recognise.vocabulary import Vocabulary
+
+    known = Vocabulary(reader.vocabulary.ids[:-1]).named(reader.words.inventory)
+    gone = reader.vocabulary.ids[-1]
+    label = reader.words.inventory.by_id[gone].labels["zh"]
+    with pytest.raises(DataError) as caught:
+        known.encode([gone])
+    assert caught.value.message == f"the model has never seen {label} ({gone})"
+    assert reader.vocabulary.names[gone] == label
+
+
+def test_lines_left_out_of_a_lexicon_are_counted(pictures, tmp_path):
+    path = tmp_path / "book.txt"
+    path.write_text("大九勾四\n" + "".join(f"不成字{at}\n" for at in range(30)), "utf-8")
+    run = CliRunner().invoke(recognize, [str(pictures[0]), "--lexicon", str(path)])
+    assert run.exit_code == 0
+    assert run.stderr.count("left out of the lexicon") == 10
+    assert "and 20 more" in run.stderr
+
+
+def test_a_picture_that_a_decoder_chokes_on_leaves_the_others(pictures, tmp_path, monkeypatch):
+    from PIL.PngImagePlugin import PngImageFile
+
+    load = PngImageFile.load
+
+    def broken(self):
+        if "broken" in str(self.filename):
+            raise RuntimeError("Failed to decode image")
+        return load(self)
+
+    monkeypatch.setattr(PngImageFile, "load", broken)
+    shutil.copy(pictures[0], tmp_path / "broken.png")
+    run = CliRunner().invoke(recognize, [str(pictures[0]), str(tmp_path / "broken.png"), str(pictures[0])])
+    assert run.exit_code == 1
+    lines = run.stdout.splitlines()
+    assert [("大九勾四" in line) for line in lines] == [True, False, True]
+    assert "Failed to decode" in lines[1]
+
+
+@pytest.fixture(scope="module")
+def graph():
+    """The face of the graph without its store: recognition needs the grammar and the workspace alone."""
+    from types import SimpleNamespace
+
+    session = SimpleNamespace(grammar=default_grammar(), workspace=SimpleNamespace(root=None))
+    return KnowledgeGraph(session)
+
+
+def test_python_takes_one_array_as_one_picture(graph, pictures):
+    grey = np.asarray(Image.open(pictures[0]))
+    for given in (grey, [grey], grey[None]):
+        rows = graph.recognize(given, top=1)
+        assert [row["candidates"][0]["reading"] for row in rows] == ["大九勾四"]
+    rows = graph.recognize(np.stack([grey] * 3, axis=-1))
+    assert [row["error"]["code"] for row in rows] == ["bad-image"]
+    with pytest.raises(UsageError, match="no image"):
+        graph.recognize([])
+
+
+def test_python_takes_another_base(graph, pictures, tmp_path):
+    base = shutil.copytree(shelf.load().folder, tmp_path / "mine")
+    for given in (base, str(base)):
+        row = graph.recognize(pictures[0], base=given)[0]
+        assert row["model"]["base"] == "mine"
+        assert row["candidates"][0]["reading"] == "大九勾四"
+    assert graph.recognize(pictures[0])[0]["model"]["base"] == "recogniser"
+    with pytest.raises(NotFoundError, match="no recogniser in"):
+        graph.recognize(pictures[0], base=tmp_path)
+    with pytest.raises(UsageError):
+        graph.recognize(pictures[0], top=0)
 
 
 def test_adapters_are_listed():
