@@ -7,11 +7,12 @@ misspelt key, a value of the wrong kind) is reported at once, with the nearest k
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from guqin_kg.errors import NotFoundError, UsageError, decoded
 
@@ -29,8 +30,8 @@ class Architecture(Strict):
 
     height: int = Field(64, ge=16, le=256)
     width: int = Field(48, ge=16, le=256)
-    channels: tuple[int, ...] = (32, 64, 128)
-    blocks: tuple[int, ...] = (1, 1, 1)
+    channels: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = (32, 64, 128)
+    blocks: tuple[Annotated[int, Field(ge=0, le=64)], ...] = (1, 1, 1)
     hidden: int = Field(192, ge=8)
     heads: int = Field(6, ge=1)
     feed_forward: int = Field(384, ge=8)
@@ -38,6 +39,21 @@ class Architecture(Strict):
     decoder_layers: int = Field(2, ge=1)
     max_tokens: int = Field(24, ge=4)
     dropout: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        wrong = [] if self.channels else ["channels names no stage"]
+        if len(self.channels) != len(self.blocks):
+            wrong.append(f"{len(self.channels)} channels need as many blocks, not {len(self.blocks)}")
+        if self.hidden % self.heads:
+            wrong.append(f"hidden {self.hidden} cannot be shared evenly by {self.heads} heads")
+        stride = 2 ** len(self.channels)
+        for name, size in (("height", self.height), ("width", self.width)):
+            if size % stride:
+                wrong.append(f"{name} {size} cannot be halved {len(self.channels)} times: give a multiple of {stride}")
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
 
 
 class Lora(Strict):
@@ -48,12 +64,24 @@ class Lora(Strict):
     dropout: float = Field(0.05, ge=0, lt=1)
     target_modules: str = r".*(query|key|value|output|up|down|project|conv1|conv2|downs\.[1-9])"
 
+    @field_validator("target_modules")
+    @classmethod
+    def _is_a_pattern(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        return pattern
+
 
 class RecogniserTraining(Strict):
     """One training run of the recogniser."""
 
     recipe: Literal["base", "adapt"]
-    seed: int = 1
+    start: Literal["nothing", "bundled", "given"] | None = None
+    """What the run goes on from unless ``--base`` names a model: new weights, the bundled base, or a model that has to
+    be named. Not given = ``nothing`` for a base, ``bundled`` for an adaptation."""
+    seed: int = Field(1, ge=0, le=2**31 - 1)
     architecture: Architecture = Architecture()
     lora: Lora | None = None
     batch: int = Field(64, ge=1)
@@ -80,8 +108,8 @@ class RecogniserTraining(Strict):
     validation_images: int = Field(2048, ge=8)
     other_characters: float = Field(0.06, ge=0, lt=1)
     """Share of images that are no jianzi: ordinary characters, blanks, noise."""
-    drawn_share: float = Field(0.33, ge=0, le=1)
-    """Adaptation: share of drawn images in a batch."""
+    drawn_share: float = Field(0.33, ge=0, lt=1)
+    """Adaptation: share of drawn images in a batch; at least one of each batch is a crop."""
     members: int = Field(1, ge=1, le=16)
     """Adaptation: so many adapters are trained, each of its own seed, and their mean is written."""
     log_every: int = Field(50, ge=1)
@@ -89,6 +117,23 @@ class RecogniserTraining(Strict):
     checkpoint_every: int = Field(500, ge=1)
     max_minutes: float | None = Field(None, gt=0)
     """Stop in good order when this much time has passed: the learning rate follows the clock, not the steps."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        wrong = []
+        if self.recipe == "adapt":
+            if round(self.batch * self.drawn_share) >= self.batch:
+                wrong.append(f"drawn_share {self.drawn_share} leaves no crop in a batch of {self.batch}")
+            if self.start == "nothing":
+                wrong.append("an adapter needs a model that it lies over: start is `bundled` or `given`")
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    @property
+    def starts_from(self) -> Literal["nothing", "bundled", "given"]:
+        """``start``, or what it is for this recipe where it is not given."""
+        return self.start or ("bundled" if self.recipe == "adapt" else "nothing")
 
 
 def names() -> list[str]:
@@ -163,6 +208,8 @@ def _problems(error: ValidationError, model: type[BaseModel]) -> list[str]:
             owner = _owner(model, problem["loc"][:-1])
             near = difflib.get_close_matches(str(problem["loc"][-1]), owner.model_fields, 1)
             lines.append(f"  {where}: unknown key" + (f" (did you mean {near[0]!r}?)" if near else ""))
+        elif problem["type"] == "value_error":  # of a validator above, which names the values itself
+            lines.append(f"  {where + ': ' if where else ''}{problem['ctx']['error']}")
         else:
             lines.append(f"  {where}: {problem['msg'].lower()}, got {problem['input']!r}")
     return lines

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from guqin_kg.cli.common import echo_json, format_option, workspace_option
+from guqin_kg.cli.common import echo_json, format_option, talk, workspace_option
 from guqin_kg.cli.recognise import workspace_or_none
 from guqin_kg.cli.train_contrastive import evaluate_contrastive, train_contrastive
 from guqin_kg.cli.train_dialogue import evaluate_dialogue, train_dialogue
@@ -25,6 +25,7 @@ from guqin_kg.cli.training import (
     show_configs,
     typed,
 )
+from guqin_kg.errors import UsageError
 
 
 @click.group()
@@ -42,7 +43,7 @@ def train() -> None:
 @train.command("recognizer")
 @run_options("adapt", "adapt, adapt-mean, extend, base, further, tiny, or a YAML file.")
 @book_options()
-@click.option("--base", type=FOLDER, help="Model folder to start from.")
+@click.option("--base", type=FOLDER, help="Model folder to start from, instead of what the configuration says.")
 def train_recognizer(
     config_name: str,
     data: Path | None,
@@ -80,32 +81,50 @@ def train_recognizer(
 
     config = configs.load(config_name, steps=steps, max_minutes=minutes, seed=seed)
     space = workspace_or_none(workspace)
-    bundled = resources.folder("models") / shelf.BASE
+    start = base or (resources.folder("models") / shelf.BASE if config.starts_from == "bundled" else None)
+    if start is None and config.starts_from == "given":
+        raise UsageError(
+            f"the configuration {config_name} goes on from a model that was made before", hint="say which: --base DIR"
+        )
     about: dict[str, Any]
     if config.recipe == "adapt":
+        assert start is not None  # a configuration that says otherwise is refused
         data, name = book(data, name)
         from training.recipes import adapt
 
         folder = out or (space.root / "adapters" if space else shelf.user_adapters()) / name
+        _say_start(start, base, quiet)
         about = adapt.run(
-            config, base or bundled, data, name, folder,
+            config, start, data, name, folder,
             cache=drawn_cache(), extra=own_turtle(space), credit=credit, quiet=quiet, command=typed(),
         )  # fmt: skip
         done = f"adapter {name}: {about['crops']} crops, {about['readings']} readings, {about['minutes']} minutes"
     else:
+        for option, value in (("--data", data), ("--name", name), ("--credit", credit)):
+            if value:
+                raise UsageError(
+                    f"{option} belongs to an adaptation; the configuration {config_name} trains a base on drawn images",
+                    hint=f"leave {option} out, or adapt: --config adapt",
+                )
         folder = given(out)
         from training.recipes import base as base_recipe
 
-        start = base or (bundled if config_name == "extend" else None)
+        _say_start(start, base, quiet)
         about = base_recipe.run(config, folder, base=start, extra=own_turtle(space), quiet=quiet, command=typed())
         done = f"{about['steps']} steps in {about['minutes']} minutes, drawn validation {about['drawn_validation']}"
     finish(fmt, folder, about, done)
 
 
+def _say_start(start: Path | None, base: Path | None, quiet: bool) -> None:
+    if not quiet:
+        talk(f"starting from {base or ('the bundled base' if start else 'nothing: all weights are new')}")
+
+
 def _shortly(row: dict[str, Any]) -> str:
     """A configuration in a line of ``--list``."""
     times = f", the mean of {row['members']}" if row["members"] > 1 else ""
-    return f"recipe {row['recipe']}, {row['steps']} steps of {row['batch']}{times}"
+    starts = {"nothing": "", "bundled": ", from the bundled base", "given": ", from --base"}[row["start"] or "nothing"]
+    return f"recipe {row['recipe']}, {row['steps']} steps of {row['batch']}{times}{starts}"
 
 
 @click.group()

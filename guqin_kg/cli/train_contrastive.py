@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +24,10 @@ from guqin_kg.cli.training import (
     typed,
     warn_of_code,
 )
+
+if TYPE_CHECKING:
+    from guqin_kg.graph.workspace import Workspace
+    from guqin_kg.recognise.towers import Towers
 
 
 @click.command("contrastive")
@@ -84,12 +88,13 @@ def train_contrastive(
         return
     folder = given(out)
     warn_of_code(trust_remote_code, config.base)
+    from guqin_kg.cli.recognise import grammar_for, workspace_or_none
     from training.evaluate.retrieval import lines
     from training.recipes import contrastive as recipe
 
     figures = recipe.contrastive(
-        config, folder, names=names, cache=cache or drawn_cache(), quiet=quiet, trust_remote_code=trust_remote_code,
-        command=typed(),
+        config, folder, names=names, cache=cache or drawn_cache(), grammar=grammar_for(workspace_or_none(workspace)),
+        quiet=quiet, trust_remote_code=trust_remote_code, command=typed(),
     )  # fmt: skip
     finish(fmt, folder, figures, f"{figures['steps']} steps, last loss {figures['loss']}", *lines(figures))
 
@@ -143,6 +148,25 @@ def _line(row: dict[str, Any]) -> str:
     return f"{data}, {'-'.join(row['modalities'])}, batch {row['batch']}, {how}"
 
 
+def _opened(model: Path | None, adapter: str | None, space: Workspace | None, trust_remote_code: bool) -> Towers:
+    """The model to be measured: towers trained here, or one over a base of other people."""
+    from guqin_kg.errors import UsageError
+    from guqin_kg.recognise.towers import OVER, Towers
+
+    if model is None or not (model / OVER).is_file():
+        return Towers.open(model, adapter, space.root if space else None)
+    if adapter is not None:
+        raise UsageError(
+            "adapters for books are laid over towers trained here, not over a model with a base of other people",
+            hint="leave --adapter out, or give another --model",
+        )
+    need_torch()
+    warn_of_code(trust_remote_code, str(model))
+    from training.contrastive.over import HubEncoders
+
+    return HubEncoders(model, trust_remote_code)
+
+
 @click.command("contrastive")
 @click.option("--model", type=FOLDER, help="Model folder (default: the bundled).")
 @click.option("--adapter", metavar="NAME", help="Contrastive adapter for a book.")
@@ -156,7 +180,10 @@ def _line(row: dict[str, Any]) -> str:
 )
 @click.option("--each", type=click.IntRange(1), default=1, show_default=True, help="Pictures a notation and style.")
 @click.option("--audio", is_flag=True, help="Measure against sounds too (readings that sound by themselves).")
-@click.option("--seed", type=int, default=1, show_default=True, help="Decides notations and pictures.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Decides notations and pictures."
+)
+@click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model's base. If you trust it.")
 @click.option("--out", type=FOLDER, help="Write retrieval.json here too.")
 @format_option("text", "json")
 @workspace_option()
@@ -172,6 +199,7 @@ def evaluate_contrastive(
     each: int,
     audio: bool,
     seed: int,
+    trust_remote_code: bool,
     out: Path | None,
     fmt: str,
     workspace: Path | None,
@@ -179,7 +207,7 @@ def evaluate_contrastive(
     """How often the right reading, picture or sound is first, or among five: within batches of 12, and of all.
 
     The published figures rank within a batch of twelve; ranks over the whole gallery are the harder and useful ones.
-    Runs without torch.
+    Runs without torch, unless the model was trained over a base of other people (CLIP, SigLIP, …).
 
     \b
     Examples:
@@ -190,13 +218,12 @@ def evaluate_contrastive(
     """
     from guqin_kg.cli.recognise import grammar_for, workspace_or_none
     from guqin_kg.errors import UsageError
-    from guqin_kg.recognise.towers import Towers
     from training.evaluate import retrieval
 
     if (data is not None) + (names is not None) + (notations is not None) != 1:
         raise UsageError("measure on one thing: --data CROPS, --names FILE or --notations N", hint="see --help")
     space = workspace_or_none(workspace)
-    towers = Towers.open(model, adapter, space.root if space else None)
+    towers = _opened(model, adapter, space, trust_remote_code)
     grammar = grammar_for(space)
     if data is not None:
         report = retrieval.on_crops(towers, data, grammar, set(pages.split(",")) if pages else None)

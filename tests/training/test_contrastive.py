@@ -17,8 +17,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 pytest.importorskip("transformers", reason="needs the [train] extra")
 
-from guqin_kg.errors import NotFoundError, UsageError  # noqa: E402
-from training.contrastive import data, measure, report, run  # noqa: E402
+from guqin_kg.errors import DataError, NotFoundError, UsageError  # noqa: E402
+from training.contrastive import data, measure, over, report, run  # noqa: E402
 from training.contrastive.config import CONFIGS, load, names  # noqa: E402
 from training.contrastive.loss import ContrastiveLoss, pair_loss  # noqa: E402
 from training.recipes.contrastive import contrastive  # noqa: E402
@@ -102,6 +102,30 @@ def test_all_problems_of_a_configuration_are_said_at_once(tmp_path: Path) -> Non
         assert part in str(caught.value)
 
 
+WRONG: dict[str, Any] = {
+    "notations": (0, -3, 1, 30_000), "images_each": (0, 10**6), "batch": (1, -1, 10**9), "epochs": (0,),
+    "max_steps": (0,), "seed": (-1, 2**31), "train_share": (0, 1), "drawn_share": (-0.1, 1.1), "threads": (0, 10**6),
+    "shard": (1, 10**9), "drawn_images": (1, 10**12), "bank": (-1, 10**9), "learning_rate": (0, float("inf")),
+    "max_minutes": (0, float("inf")), "temperature": (0, float("nan")), "modalities": ([], ["image"], ["text", "text"]),
+    "lora": ({"target_modules": "("}, {"rank": 0}),
+    "towers": ({"channels": []}, {"channels": [8], "blocks": [0, 0]}, {"channels": [0], "blocks": [0]}, {"heads": 5},
+               {"height": 34}),
+}  # fmt: skip
+
+
+def test_every_number_has_its_bounds(tmp_path: Path) -> None:
+    for key, values in WRONG.items():
+        for value in values:
+            with pytest.raises(UsageError, match=key) as caught:
+                load("tiny", **{key: value})
+            assert caught.value.code == "bad-config"
+            assert "1 problem" in caught.value.message
+    with pytest.raises(UsageError) as caught:
+        load("tiny", **{key: values[0] for key, values in WRONG.items()})
+    assert all(key in str(caught.value) for key in WRONG)
+    assert load("tiny", notations="names").notations == "names"
+
+
 # -- loss and ranks ----------------------------------------------------------------------------------------------
 
 
@@ -161,7 +185,7 @@ def test_learning_lowers_the_loss_and_finds_training_images(cache: Path, tmp_pat
     config = load("tiny", epochs=60, batch=12, images_each=6, learning_rate=3e-3, log_every=10)
     items = data.prepare(config, cache, quiet=True)
     model = run.build(config, items)
-    log = run.train(model, items, config, tmp_path, quiet=True)
+    log = run.train(model, items, config, tmp_path, quiet=True).rows
     assert log[-1]["loss"] < log[0]["loss"] * 0.8
     vectors = report.embed(model, items, items.train, config)
     assert measure.gallery(vectors["image"], vectors["text"], items.labels[items.train])["top1"] > 0.5
@@ -318,6 +342,107 @@ def test_a_base_of_other_people_goes_through_the_same_recipe(make: Any, cache: P
     assert figures["steps"] == 2
     assert np.isfinite(figures["loss"])
     assert (tmp_path / "out" / "adapter.safetensors").is_file()
+
+
+@pytest.mark.parametrize(("make", "more"), [(clip, {}), (chinese_clip, {}), (clip, {"lora": None})])
+def test_a_model_over_such_a_base_can_be_used_again(make: Any, more: Any, cache: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "base", tmp_path / "out"
+    folder.mkdir()
+    make(folder)
+    size = {"notations": 4, "images_each": 3, "batch": 4, "max_steps": 4, "towers": TOWERS, "learning_rate": 1e-2}
+    config = load("experiment-1", base=str(folder), **size)
+    config = config.model_copy(update=more)
+    items = data.prepare(config, cache, quiet=True)
+    model = run.build(config, items)
+    first = report.embed(model, items, items.held, config)
+    run.train(model, items, config, out, quiet=True)
+    wanted = report.embed(model, items, items.held, config)
+    report.save(model, out, config, {}, {"graph": "g"})
+    again = over.HubEncoders(out)
+    assert np.allclose(again.images(items.images[items.held]), wanted["image"], atol=1e-5)
+    assert np.allclose(again.texts(items.texts), wanted["text"], atol=1e-5)
+    assert np.abs(first["image"] - wanted["image"]).max() > 1e-3
+    assert (again.height, again.width) == (config.towers.height, config.towers.width)
+    about = json.loads((out / "over.json").read_text("utf-8"))
+    assert (about["base"], about["graph"]) == (str(folder), "g")
+    assert (about["lora"] or {}).get("rank") == (None if more else 4)
+    # characters the toy vocabulary has not
+    assert again.unknown(["大九勾四抹"]) == (["抹"] if make is chinese_clip else [])
+
+
+@pytest.fixture
+def tuned(cache: Path, tmp_path: Path) -> Path:
+    """A model over a toy CLIP in ``base`` beside it."""
+    (tmp_path / "base").mkdir()
+    clip(tmp_path / "base")
+    config = load("experiment-1", base=str(tmp_path / "base"), notations=4, images_each=3, batch=4, max_steps=1,
+                  towers=TOWERS)  # fmt: skip
+    contrastive(config, tmp_path / "tuned", cache=cache, quiet=True)
+    return tmp_path / "tuned"
+
+
+def test_a_model_over_a_base_that_changed_or_is_gone_is_refused(tuned: Path) -> None:
+    base = tuned.parent / "base"
+    weights = base / "model.safetensors"
+    before = weights.read_bytes()
+    weights.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    with pytest.raises(UsageError, match="other weights") as caught:
+        over.read(tuned)
+    assert caught.value.code == "adapter-mismatch"
+    weights.write_bytes(before)
+    over.read(tuned)
+    moved = base.rename(base.with_name("moved"))
+    with pytest.raises(NotFoundError, match="no longer where it was"):
+        over.read(tuned)
+    text = (tuned / "over.json").read_text("utf-8")
+    (tuned / "over.json").write_text(text.replace(str(base), str(moved)), "utf-8")
+    over.read(tuned)
+
+
+def test_a_damaged_model_over_a_base_is_refused(tuned: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    path = tuned / "over.json"
+    text = path.read_text("utf-8")
+    for broken in ("{", "[]", "{}", text.replace('"rank": 4', '"rank": 0'), text.replace('"rank": 4', '"rank": 2')):
+        path.write_text(broken, "utf-8")
+        with pytest.raises(DataError) as caught:
+            over.read(tuned)
+        assert caught.value.hint
+    path.write_text(text, "utf-8")
+    tensors = load_file(tuned / "adapter.safetensors")
+    for other in (dict(list(tensors.items())[1:]), tensors | {"more": torch.zeros(1)}):
+        save_file(other, tuned / "adapter.safetensors")
+        with pytest.raises(DataError, match="belong together"):
+            over.read(tuned)
+
+
+def test_a_model_over_a_base_is_measured_by_the_command_and_not_searched_with(tuned: Path) -> None:
+    from click.testing import CliRunner
+
+    from guqin_kg.cli.train import evaluate
+    from guqin_kg.recognise.towers import Towers
+
+    arguments = ["contrastive", "--model", str(tuned), "--notations", "4", "--format", "json"]
+    done = CliRunner().invoke(evaluate, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["model"] == "tuned"
+    assert found["image_to_text"]["gallery"] == 4
+    with pytest.raises(UsageError, match="no tower for audio"):
+        CliRunner().invoke(evaluate, [*arguments, "--audio"], catch_exceptions=False)
+    with pytest.raises(UsageError, match="adapters for books"):
+        CliRunner().invoke(evaluate, [*arguments, "--adapter", "book"], catch_exceptions=False)
+    with pytest.raises(UsageError, match="base of other people") as caught:
+        Towers.open(tuned)
+    assert "guqin evaluate contrastive" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("more", [{"modalities": ["image", "text", "audio"]}, {"head_steps": 1}, {"hard_negatives": 1}])
+def test_what_only_our_towers_can_do_is_refused_of_other_bases(more: Any, cache: Path, tmp_path: Path) -> None:
+    config = load("experiment-1", base=str(tmp_path), notations=4, images_each=3, batch=4, towers=TOWERS, **more)
+    with pytest.raises(UsageError, match=str(*more)):
+        contrastive(config, tmp_path / "out", cache=cache, quiet=True)
 
 
 def test_a_base_that_is_not_there_is_said(cache: Path, tmp_path: Path) -> None:

@@ -78,16 +78,35 @@ def test_a_model_is_measured_in_every_direction(place: Path) -> None:
     assert "of all 4" in text
 
 
-def test_an_adapter_is_trained_on_some_pages_listed_and_used(place: Path, tmp_path: Path) -> None:
+def adaptation(place: Path, folder: Path) -> Path:
+    """The bundled configuration at toy size."""
     text = (CONFIGS / "adapt.yaml").read_text("utf-8").replace("max_steps: 240", "max_steps: 2")
     for old, new in (("drawn_images: 2048", "drawn_images: 16"), ("shard: 1024", "shard: 16"),
                      ("batch: 48", "batch: 6"),
                      ("bank: 4096", "bank: 12"), ("base: bundled", f"base: {place / 'model'}")):  # fmt: skip
         assert old in text
         text = text.replace(old, new)
-    config = tmp_path / "adapt.yaml"
+    config = folder / "adapt.yaml"
     tiny = json.dumps({"height": 32, "width": 32})
     config.write_text(text + f"\ntowers: {tiny}\n", "utf-8")
+    return config
+
+
+def test_an_adapter_that_the_clock_ends_early_is_kept(place: Path, tmp_path: Path) -> None:
+    arguments = ["--data", place / "crops.jsonl", "--name", "short", "--cache", place / "c", "--quiet"]
+    config = adaptation(place, tmp_path)
+    config.write_text(config.read_text("utf-8").replace("max_steps: 2", "max_steps: 100000"), "utf-8")
+    about = json.loads(
+        call(train, "contrastive", "--config", config, *arguments, "--minutes", "0.001", "--out", tmp_path / "short",
+             "--format", "json")
+    )  # fmt: skip
+    assert 1 <= about["steps"] < 25
+    assert about["loss"] > 0
+    assert (tmp_path / "short" / "adapter_model.safetensors").is_file()
+
+
+def test_an_adapter_is_trained_on_some_pages_listed_and_used(place: Path, tmp_path: Path) -> None:
+    config = adaptation(place, tmp_path)
     out = place / "model" / "adapters" / "book"
     about = json.loads(
         call(train, "contrastive", "--config", config, "--data", place / "crops.jsonl", "--name", "book",
@@ -112,6 +131,7 @@ def test_an_adapter_is_trained_on_some_pages_listed_and_used(place: Path, tmp_pa
     [
         ["contrastive", "--config", "adapt"],
         ["contrastive", "--config", "tiny"],
+        ["contrastive", "--config", "tiny", "--notations", "30000", "--out", "/nowhere"],
         ["contrastive", "--config", "adapt", "--data", "crops.jsonl", "--name", "../x"],
     ],
 )
@@ -125,6 +145,9 @@ def test_measuring_and_searching_used_wrongly_is_said(place: Path) -> None:
         call(evaluate, "contrastive", "--model", place / "model")
     with pytest.raises(UsageError, match="no crop of these pages"):
         call(evaluate, "contrastive", "--model", place / "model", "--data", place / "crops.jsonl", "--pages", "99")
+    done = CliRunner().invoke(evaluate, ["contrastive", "--notations", "4", "--seed", "-1"])
+    assert done.exit_code == 2
+    assert "--seed" in done.output
     with pytest.raises(UsageError, match="one thing"):
         call(similar)
     with pytest.raises(UsageError, match="one thing"):

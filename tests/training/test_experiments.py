@@ -14,7 +14,7 @@ from guqin_kg import resources
 from guqin_kg.recognise.weights import file_hash
 from training.evaluate import experiments
 from training.recipes.base import started_from
-from training.recipes.release import card
+from training.recogniser.card import of_model
 
 
 def test_the_curve_joins_what_was_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,7 +52,7 @@ def test_a_later_stage_says_where_it_came_from(tmp_path: Path) -> None:
     del about["averaged"]
     made = {"minutes": 1.0, "steps": 2, "images_seen": 3, "config": {"seed": 9, "max_minutes": 1.0}}
     (tmp_path / "training.json").write_text(json.dumps({**about, **made, "started_from": earlier}), "utf-8")
-    told = card(tmp_path)
+    told = of_model(tmp_path)
     assert "2 steps, 3 images. Before it:" in told
     assert "the mean of the weights of 2 stages" in told
     trained = [stage for stage in _stages(earlier) if "images_seen" in stage]  # a mean of stages saw none itself

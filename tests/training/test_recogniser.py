@@ -58,6 +58,7 @@ def test_model_folder_is_whole(toy):
     out, _, about = toy
     assert {p.name for p in out.iterdir()} >= {
         "config.json", "model.safetensors", "vocabulary.json", "calibration.json", "training.json", "automaton.npz",
+        "README.md",
     }  # fmt: skip
     assert about["steps"] == 12
     model = shelf.load(out)
@@ -194,11 +195,13 @@ def test_another_configuration_into_the_folder_of_a_run_draws_nothing(toy, tmp_p
 def test_stages_are_averaged(toy, tmp_path):
     from safetensors.numpy import load_file
 
-    from training.recipes import average, base, release
+    from training.recipes import average, base
+    from training.recogniser import card
 
     out, settings, _ = toy
     later = tmp_path / "later"
     base.run(settings, later, base=out, quiet=True, cache=out / "run" / "shards")
+    (later / "prior.json").write_text('{"no": "counts"}')
     about = average.average([out, later], tmp_path / "mean", images=16, other_characters=0.0)
     first, second, mean = (load_file(folder / "model.safetensors") for folder in (out, later, tmp_path / "mean"))
     moved = 0.0
@@ -211,8 +214,11 @@ def test_stages_are_averaged(toy, tmp_path):
     assert about["averaged"][1]["started_from"]["weights"] == about["averaged"][0]["weights"]
     tilted = average.average([out, later], tmp_path / "tilted", weights=[1, 3], images=16, other_characters=0.0)
     assert tilted["shares"] == [0.25, 0.75]
-    assert "2 stages in parts of 0.25, 0.75" in release.card(tmp_path / "tilted")
-    assert "parts of" not in release.card(tmp_path / "mean")
+    assert "2 stages in parts of 0.25, 0.75" in card.of_model(tmp_path / "tilted")
+    assert "parts of" not in card.of_model(tmp_path / "mean")
+    for name in ("mean", "tilted"):
+        assert (tmp_path / name / "prior.json").read_bytes() == (later / "prior.json").read_bytes()
+        assert (tmp_path / name / "README.md").read_text("utf-8").startswith(f"# Recogniser {name}\n")
     name = "decoder.0.attention.query.weight"
     expected = 0.25 * first[name].astype("float32") + 0.75 * second[name].astype("float32")
     held = load_file(tmp_path / "tilted" / "model.safetensors")[name].astype("float32")
@@ -253,13 +259,142 @@ def test_new_words_keep_what_was_learnt(toy):
     assert new.config.tokens == len(wanted)
 
 
-def test_an_unwritable_place(toy, tmp_path):
-    from guqin_kg.errors import LimitError
-    from training.recogniser import shards
+def test_a_run_is_not_gone_on_with_when_the_graph_has_changed(toy, tmp_path, monkeypatch):
+    from training.recipes import base
 
-    blocked = tmp_path / "file"
-    blocked.write_text("in the way")
-    row = (np.zeros((4, 4), np.uint8), [1, 2], np.zeros((2, 4)))
-    with pytest.raises(LimitError):
-        shards.write(blocked, 0, lambda seeds: [row for _ in seeds], 1, 2, 4)
-    assert [p.name for p in Path(tmp_path).iterdir()] == ["file"]
+    out, settings, _ = toy
+    mine = tmp_path / "mine"
+    shutil.copytree(out, mine)
+    before = (mine / "training.json").read_text()
+    more = tmp_path / "more.ttl"
+    more.write_text("# what somebody added\n")
+    with pytest.raises(UsageError, match="the graph has changed since") as caught:
+        base.run(settings, mine, extra=(more,), quiet=True)
+    assert caught.value.code == "other-run"
+    assert "--out" in caught.value.hint
+    whole = base.vocabulary_of
+    monkeypatch.setattr(base, "vocabulary_of", lambda words: type(whole(words))(whole(words).ids[:-1]))
+    with pytest.raises(UsageError, match="the words that the model reads"):
+        base.run(settings, mine, quiet=True)
+    assert (mine / "training.json").read_text() == before
+
+
+def test_what_was_drawn_is_taken_for_the_same_run_only(toy, tmp_path):
+    from guqin_kg import resources
+    from training import config
+    from training.recipes import adapt
+    from training.recogniser import bundle
+
+    settings = config.load("adapt", drawn_images=16, shard=8, other_characters=0.0)
+    shapes = []
+    for folder in (toy[0], resources.folder("models") / shelf.BASE, toy[0]):  # the same words, other windows
+        model, vocabulary = bundle.read(folder)
+        drawn = adapt.drawn_images(settings, model, vocabulary, tmp_path, (), graph="a", quiet=True)
+        shapes.append(drawn.images.shape)
+    assert shapes == [(16, 32, 24), (16, 64, 48), (16, 32, 24)]
+    assert len([*tmp_path.iterdir()]) == 2
+    adapt.drawn_images(settings, model, vocabulary, tmp_path, (), graph="b", quiet=True)
+    assert len([*tmp_path.iterdir()]) == 3
+
+
+def _toy_sized(name, settings):
+    from training import config
+
+    return config.load(
+        name, architecture=settings.architecture.model_dump(), steps=2, batch=4, warmup=1, threads=1, bf16=False,
+        drawn_images=16, shard=16, drawn_workers=0, validation_images=16, other_characters=0.0, log_every=1,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def start(toy, tmp_path_factory):
+    """The toy base with a sequence prior, before the graph gained its last word."""
+    from guqin_kg.notation.grammar import default_grammar
+    from guqin_kg.recognise.words import Words
+    from training.recipes import prior
+    from training.recogniser import bundle
+    from training.recogniser.crops import Crop
+
+    folder = tmp_path_factory.mktemp("start")
+    shutil.copytree(toy[0], folder, ignore=shutil.ignore_patterns("run"), dirs_exist_ok=True)
+    model, known = bundle.read(folder)
+    fewer = type(known)(known.ids[:-1])
+    calibration, about = (json.loads((folder / f"{name}.json").read_text()) for name in ("calibration", "training"))
+    bundle.write(folder, bundle.grown(model, known, fewer, 1), fewer, "before", calibration, about)
+    words = Words(default_grammar())
+    rows = [Crop(Path("a.png"), reading, words.encode(reading), 1) for reading in ("勾三", "散挑七", "勾三")]
+    counted = prior.count(rows, words)
+    counted.sources = ["an invented book"]
+    prior.write(counted, folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["base", "extend", "further"])
+def test_each_base_configuration_trains(name, toy, start, tmp_path):
+    from guqin_kg.recognise import prior
+    from training.recipes import base
+
+    out, settings = tmp_path / "out", _toy_sized(name, toy[1])
+    (tmp_path / "out").mkdir()
+    about = base.run(settings, out, base=None if name == "base" else start, quiet=True, command="test")
+    assert about["steps"] == 2
+    rows = [json.loads(line) for line in (out / "run" / "log.jsonl").read_text().splitlines()]
+    assert all(np.isfinite(row["loss"]) for row in rows if "loss" in row)
+    model = shelf.load(out)
+    assert model.vocabulary.hash == shelf.load(toy[0]).vocabulary.hash
+    card = (out / "README.md").read_text("utf-8")
+    assert card.startswith("# Recogniser out\n")
+    assert "seed" in card
+    if name == "base":
+        assert about["started_from"] is None
+        assert not (out / prior.NAME).exists()
+        return
+    assert about["started_from"]["weights"] == shelf.file_hash(start / "model.safetensors")
+    assert len(shelf.load(start).vocabulary) == len(model.vocabulary) - 1
+    assert prior.of_model(model).single["勾三"] == 2  # `recognize --base OUT --sequence` has something to go by
+    assert "an invented book" in card
+
+
+def test_somebody_elses_words_are_not_overwritten(toy, tmp_path):
+    from training.recipes import base
+
+    (tmp_path / "README.md").write_text("my own")
+    base.run(_toy_sized("base", toy[1]), tmp_path, quiet=True)
+    assert (tmp_path / "README.md").read_text() == "my own"
+    assert (tmp_path / "model.safetensors").is_file()
+
+
+def test_lora_lies_over_layers(toy, crops, tmp_path):
+    from peft import LoraConfig
+
+    from training import config, lora
+    from training.recipes import adapt
+    from training.recogniser import bundle
+
+    model, _ = bundle.read(toy[0])
+    pattern = config.Lora().target_modules
+    assert adapt.targets_of(model, pattern) == pattern
+    layers = adapt.targets_of(model, ".*")
+    assert "token_head" in layers
+    assert "encoder.0" not in layers
+    assert lora.wrapped(model, LoraConfig(r=1, target_modules=layers)).peft_config
+    settings = config.load("adapt", lora={"target_modules": ".*nothing"})
+    with pytest.raises(UsageError, match="no layer of this base matches") as caught:
+        adapt.run(settings, toy[0], crops, "x", tmp_path / "x", cache=tmp_path / "cache", quiet=True)
+    assert caught.value.code == "bad-config"
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_no_memory_is_no_fault_of_the_program(toy, tmp_path, monkeypatch):
+    from guqin_kg.errors import LimitError
+    from training.recipes import average, base
+
+    def greedy(*_, **__):
+        return torch.empty(2**62, dtype=torch.uint8)
+
+    monkeypatch.setattr(base.loop, "train", greedy)
+    with pytest.raises(LimitError, match="not enough memory"):
+        base.run(toy[1], tmp_path / "out", quiet=True, cache=toy[0] / "run" / "shards")
+    monkeypatch.setattr(average.bundle, "read", greedy)
+    with pytest.raises(LimitError, match="not enough memory"):
+        average.average([toy[0], toy[0]], tmp_path / "mean")

@@ -64,3 +64,29 @@ def test_the_open_automaton_takes_what_is_well_formed(words, vocabulary):
     index = vocabulary.index
     assert not machine.accepts([index["string-4"], index["rh-gou"], index["lf-da"]])
     assert not machine.accepts([index["lf-da"], index["lf-da"], index["rh-gou"], index["string-1"]])
+
+
+def test_what_is_drawn_is_known_by_all_that_decides(vocabulary, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from training.recogniser import others
+    from training.recogniser.drawing import Recipe, surroundings
+
+    recipe = Recipe(vocabulary, 32, 24, 12)
+    given = ("graph", 1, 8)
+    others_of_it = [
+        replace(recipe, vocabulary=type(vocabulary)(vocabulary.ids[:-1])),
+        *(
+            replace(recipe, **change)
+            for change in ({"height": 64}, {"width": 32}, {"longest": 24}, {"other_share": 0.0})
+        ),
+    ]
+    keys = [recipe.key(*given), *(other.key(*given) for other in others_of_it)]
+    keys += [recipe.key("another", 1, 8), recipe.key("graph", 2, 8), recipe.key("graph", 1, 16)]
+    font = tmp_path / "font.ttf"
+    for content in (b"a", b"ab"):
+        font.write_bytes(content)
+        monkeypatch.setattr(others, "fonts", lambda: [font])
+        keys.append(recipe.key(*given, surroundings()))
+    assert len(set(keys)) == len(keys)
+    assert recipe.key(*given, surroundings()) == keys[-1]

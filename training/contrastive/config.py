@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from guqin_kg.notation.lexicon import PUBLISHED_SIZE
 from training.config import Lora, Strict, read_config
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "contrastive"
@@ -19,8 +21,8 @@ class Towers(Strict):
 
     height: int = Field(64, ge=16, le=256)
     width: int = Field(48, ge=16, le=256)
-    channels: tuple[int, ...] = (32, 64, 128)
-    blocks: tuple[int, ...] = (1, 1, 1)
+    channels: tuple[Annotated[int, Field(ge=1)], ...] = (32, 64, 128)
+    blocks: tuple[Annotated[int, Field(ge=0)], ...] = (1, 1, 1)
     hidden: int = Field(192, ge=8)
     heads: int = Field(6, ge=1)
     feed_forward: int = Field(384, ge=8)
@@ -34,14 +36,33 @@ class Towers(Strict):
     space: int = Field(256, ge=8)
     dropout: float = Field(0.0, ge=0, lt=1)
 
+    @model_validator(mode="after")
+    def _fits(self) -> Towers:
+        if not self.channels or len(self.channels) != len(self.blocks):
+            raise ValueError("channels and blocks want as many numbers as each other, at least one")
+        if self.height % 2 ** len(self.channels) or self.width % 2 ** len(self.channels):
+            raise ValueError("each of channels halves the picture: height and width have to be multiples of the whole")
+        if self.hidden % self.heads:
+            raise ValueError("hidden has to be a multiple of heads")
+        return self
+
 
 class ContrastiveLora(Lora):
     """Low-rank adaptation of the towers through peft."""
 
-    rank: int = Field(4, ge=1)
+    rank: int = Field(4, ge=1, le=1024)
     alpha: int = Field(8, ge=1)
     dropout: float = Field(0.0, ge=0, lt=1)
     target_modules: str = r".*\.(query|key|value|output|up|down|dense|q_proj|k_proj|v_proj|out_proj|fc1|fc2)"
+
+    @field_validator("target_modules")
+    @classmethod
+    def _pattern(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        return value
 
 
 class Published(Strict):
@@ -63,25 +84,27 @@ class ContrastiveTraining(Strict):
     recogniser's base meets them, each drawn once, ``drawn_images`` of them.
     """
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     recipe: Literal["contrastive", "adapt"] = "contrastive"
     base: str | None = None
     """``bundled``, the folder of a model trained here, or folder or hub id of a CLIP-like model; None starts anew."""
     start: str | None = None
     """Where towers start anew: recogniser folder (or ``bundled``) whose encoder the image tower takes over."""
     modalities: tuple[Modality, ...] = ("image", "text")
-    seed: int = 1
+    seed: int = Field(1, ge=0, lt=2**31)
     towers: Towers = Towers()
     lora: ContrastiveLora | None = None
     source: Literal["lexicon", "sampled"] = "lexicon"
-    drawn_images: int = Field(24_576, ge=8)
-    shard: int = Field(1024, ge=8)
+    drawn_images: int = Field(24_576, ge=8, le=10_000_000)
+    shard: int = Field(1024, ge=8, le=65_536)
     notations: int | Literal["names"] = 96
     """How many notations of the lexicon, or ``names``: those of ``--names FILE``."""
-    images_each: int = Field(5, ge=1)
+    images_each: int = Field(5, ge=1, le=10_000)
     preset: Literal["clean", "print", "handwritten", "photo", "mixed"] = "mixed"
     split: Literal["image", "notation"] = "image"
     train_share: float = Field(0.8, gt=0, lt=1)
-    batch: int = Field(12, ge=2)
+    batch: int = Field(12, ge=2, le=65_536)
     epochs: int = Field(200, ge=1)
     max_steps: int | None = Field(None, ge=1)
     learning_rate: float = Field(5e-6, gt=0)
@@ -105,14 +128,29 @@ class ContrastiveTraining(Strict):
     """Decay of a running average of the weights, which is then what is saved; 0 = none."""
     drawn_share: float = Field(0.33, ge=0, le=1)
     """Adaptation: share of drawn images in a batch."""
-    bank: int = Field(4096, ge=0)
+    bank: int = Field(4096, ge=0, le=1_000_000)
     """Adaptation: how many texts, besides those of the crops, each image is told apart from."""
     bf16: bool = False
-    threads: int = Field(1, ge=1)
+    threads: int = Field(1, ge=1, le=1024)
     log_every: int = Field(50, ge=1)
     checkpoint_every: int = Field(500, ge=1)
     max_minutes: float | None = Field(None, gt=0)
     published: Published | None = None
+
+    @field_validator("notations")
+    @classmethod
+    def _enough(cls, value: int | str) -> int | str:
+        # by hand: a bound within the union would be told of twice, once for each of its kinds
+        if isinstance(value, int) and not 2 <= value <= PUBLISHED_SIZE:
+            raise ValueError(f"input should be from 2 to {PUBLISHED_SIZE}, or 'names'")
+        return value
+
+    @field_validator("modalities")
+    @classmethod
+    def _pairs(cls, value: tuple[Modality, ...]) -> tuple[Modality, ...]:
+        if len(set(value)) < len(value) or not {"image", "text"} <= set(value):
+            raise ValueError("input should name image and text, and may name audio, each once")
+        return value
 
 
 def names() -> list[str]:

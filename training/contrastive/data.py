@@ -14,14 +14,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from guqin_kg.errors import DataError, LimitError, NotFoundError
 from guqin_kg.model import Notation
-from guqin_kg.notation.grammar import Grammar
+from guqin_kg.notation.grammar import Grammar, default_grammar
+from guqin_kg.notation.lexicon import PUBLISHED_SIZE
 from guqin_kg.recognise.images import fit
 from training.contrastive.config import ContrastiveTraining, Towers
+
+if TYPE_CHECKING:
+    from guqin_kg.draw import Engine
 
 Array = np.ndarray
 _CHUNK = 512
@@ -55,24 +60,29 @@ class Items:
     cache: Path | None = None
 
 
-def readings(config: ContrastiveTraining, names: Path | None = None) -> list[str]:
-    """The readings of the run: a file of names (one a line, ``index<TAB>name`` accepted), or some of the lexicon.
+def graph_of(grammar: Grammar) -> str:
+    """Content hash of the whole graph that a grammar is of (the default one is read without compound notations)."""
+    from guqin_kg.inventory import load_inventory
+
+    return load_inventory().content_hash if grammar is default_grammar() else grammar.inventory.content_hash
+
+
+def readings(config: ContrastiveTraining, names: Path | None = None, grammar: Grammar | None = None) -> list[str]:
+    """The readings of the run: those of a list (see ``read_list``), each once, or some of the lexicon.
 
     Raises:
         NotFoundError: ``names`` is asked for and no file is given.
-        DataError: a file without readings.
+        DataError: a list that cannot be read, or is empty.
     """
-    from guqin_kg.notation.grammar import default_grammar
+    from guqin_kg.notation.listing import read_list
 
     if names is not None:
-        lines = [line.split("\t")[-1].strip() for line in names.read_text("utf-8").splitlines()]
-        found = [line for line in lines if line and not line.startswith("#")]
-        if not found:
-            raise DataError("no reading in this file", file=names, hint="one reading a line")
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(read_list(names)))
     if config.notations == "names":
         raise NotFoundError("this configuration wants a file of readings", hint="give --names FILE, one reading a line")
-    return spread(int(config.notations), config.seed, default_grammar(), sounding="audio" in config.modalities)
+    return spread(
+        int(config.notations), config.seed, grammar or default_grammar(), sounding="audio" in config.modalities
+    )
 
 
 def spread(count: int, seed: int, grammar: Grammar, sounding: bool = False) -> list[str]:
@@ -82,7 +92,7 @@ def spread(count: int, seed: int, grammar: Grammar, sounding: bool = False) -> l
     from guqin_kg.notation.lexicon import published
     from guqin_kg.recognise.hear import sounds_alone
 
-    every = list(islice(published(grammar), 26_416))
+    every = list(islice(published(grammar), PUBLISHED_SIZE))
     chosen: list[int] = []
     for at in np.random.default_rng(seed).permutation(len(every)):
         if len(chosen) == count:
@@ -95,77 +105,94 @@ def spread(count: int, seed: int, grammar: Grammar, sounding: bool = False) -> l
     return [short_reading(every[at], grammar) for at in sorted(chosen)]
 
 
-def draw_image(notation: Notation, preset: str, seed: int, height: int, width: int) -> Array:
-    """One drawn picture in the window, uint8 ``(height, width)``, ink 255."""
+def draw_image(
+    notation: Notation, preset: str, seed: int, height: int, width: int, engine: Engine | None = None
+) -> Array:
+    """One drawn picture in the window, uint8 ``(height, width)``, ink 255; ``engine`` is that of another graph."""
     from guqin_kg.draw import draw_spec, sample_spec
 
     rng = np.random.default_rng(seed)
     if preset == "mixed":
         preset = str(rng.choice(list(_MIXED), p=list(_MIXED.values())))
-    spec = sample_spec(notation, preset, int(rng.integers(2**62)), size=_SIZE, frame="crop")
-    return fit(draw_spec(spec).pixels, height, width).pixels
+    spec = sample_spec(notation, preset, int(rng.integers(2**62)), size=_SIZE, frame="crop", engine=engine)
+    return fit(draw_spec(spec, engine).pixels, height, width).pixels
 
 
-def sound_frames(reading: str, towers: Towers) -> Array:
+def sound_frames(reading: str, towers: Towers, grammar: Grammar | None = None) -> Array:
     """Frames ``(frames, bands)`` of what the reading sounds (see :mod:`guqin_kg.recognise.hear`)."""
-    from guqin_kg.notation.grammar import default_grammar
     from guqin_kg.recognise.hear import played, spectrum
 
-    samples, rate = played(reading, default_grammar())
+    samples, rate = played(reading, grammar or default_grammar())
     return spectrum(samples, towers.frames, towers.bands, rate)
 
 
-def prepare(config: ContrastiveTraining, cache: Path, names: Path | None = None, quiet: bool = False) -> Items:
+def prepare(
+    config: ContrastiveTraining,
+    cache: Path,
+    names: Path | None = None,
+    quiet: bool = False,
+    grammar: Grammar | None = None,
+) -> Items:
     """Draw (or take from ``cache``) the data of a run.
+
+    Args:
+        config: the run.
+        cache: where it is kept, by what is drawn and the content hash of the graph.
+        names: list of readings, for configurations that want one.
+        quiet: no progress.
+        grammar: of the graph whose signs are drawn (default: the released one).
 
     Raises:
         ReadingError: a name that cannot be parsed.
+        DataError: fewer than two readings.
         LimitError: no space; what was drawn is kept.
     """
-    from guqin_kg.notation.grammar import default_grammar
+    from guqin_kg.draw.engine import Engine, default_engine
     from guqin_kg.notation.parse import parse
 
+    grammar = grammar or default_grammar()
     if config.source == "sampled":
-        return sampled(config, cache, quiet)
-    texts = readings(config, names)
-    grammar = default_grammar()
+        return sampled(config, cache, quiet, grammar)
+    texts = readings(config, names, grammar)
     if "audio" in config.modalities and names is not None:
         texts = _sounding(texts, grammar, quiet)
+    if len(texts) < 2:
+        raise DataError(f"there is nothing to tell {texts[0]} apart from", hint="give at least two readings")
     notations = [parse(text, grammar) for text in texts]
     shape = (config.towers.height, config.towers.width)
     key = json.dumps([texts, config.images_each, config.preset, config.seed, shape, grammar.inventory.content_hash])
     folder = cache / ("contrastive-" + hashlib.blake2b(key.encode(), digest_size=8).hexdigest())
     labels = np.repeat(np.arange(len(texts)), config.images_each)
-    images = _drawn(folder, notations, labels, config, quiet)
+    engine = default_engine() if grammar is default_grammar() else Engine(grammar)
+    images = _drawn(folder, notations, labels, config, engine, quiet)
     audio = None
     if "audio" in config.modalities:
-        audio = _heard(folder, texts, config.towers, quiet)
+        audio = _heard(folder, texts, config.towers, grammar, quiet)
     train, held = _split(config, labels)
     return Items(tuple(texts), images, labels, train, held, audio, cache=folder)
 
 
-def sampled(config: ContrastiveTraining, cache: Path, quiet: bool = False, drawn: int | None = None) -> Items:
+def sampled(config: ContrastiveTraining, cache: Path, quiet: bool = False, grammar: Grammar | None = None) -> Items:
     """Notations as the recogniser's base meets them, sampled from the graph's rules and drawn once each.
 
     Drawn in shards that are kept in ``cache``; a killed run goes on with the next one missing.
     """
     from tqdm import tqdm
 
-    from guqin_kg.inventory import load_inventory
-    from guqin_kg.notation.grammar import default_grammar
     from guqin_kg.recognise.vocabulary import Vocabulary
     from guqin_kg.recognise.words import Words
-    from training.recogniser.drawing import Recipe
+    from training.recogniser.drawing import Painter, Recipe
     from training.recogniser.shards import Producer, Shard, join
 
-    words = Words(default_grammar())
+    grammar = grammar or default_grammar()
+    words = Words(grammar)
     vocabulary = Vocabulary.of(base for base in words.bases() if words.inventory.by_id[base].forms)
     height, width = config.towers.height, config.towers.width
-    graph = load_inventory().content_hash
+    graph = graph_of(grammar)
     root = cache / f"sampled-{vocabulary.hash[:8]}-{graph[:8]}-{config.seed}-{height}x{width}-{config.shard}"
-    count = max(1, (drawn or config.drawn_images) // config.shard)
+    count = max(1, config.drawn_images // config.shard)
     recipe = Recipe(vocabulary, height, width, _LONGEST, other_share=0.0)
-    producer = Producer(recipe, root, count, config.seed, config.shard, _LONGEST, 0)
+    producer = Producer(lambda: Painter(recipe, grammar), root, count, config.seed, config.shard, _LONGEST, workers=0)
     parts: list[Shard] = []
     try:
         for number in tqdm(range(count), desc="drawing", unit="shard", disable=quiet or count < 4, file=sys.stderr):
@@ -234,7 +261,7 @@ def _sounding(texts: list[str], grammar: Grammar, quiet: bool) -> list[str]:
     return found
 
 
-def _heard(folder: Path, texts: Sequence[str], towers: Towers, quiet: bool) -> Array:
+def _heard(folder: Path, texts: Sequence[str], towers: Towers, grammar: Grammar, quiet: bool) -> Array:
     """Spectra of all texts, in chunks that are kept."""
     from tqdm import tqdm
 
@@ -243,7 +270,7 @@ def _heard(folder: Path, texts: Sequence[str], towers: Towers, quiet: bool) -> A
     for start in tqdm(starts, desc="sounding", unit="chunk", disable=quiet or len(starts) < 4, file=sys.stderr):
         path = folder / f"audio-{towers.frames}x{towers.bands}-{start // (_CHUNK // 4):05d}.npy"
         if not path.is_file():
-            _write(path, np.stack([sound_frames(text, towers) for text in texts[start : start + _CHUNK // 4]]))
+            _write(path, np.stack([sound_frames(text, towers, grammar) for text in texts[start : start + _CHUNK // 4]]))
         parts.append(np.load(path, allow_pickle=False))
     return np.concatenate(parts)
 
@@ -264,13 +291,19 @@ def _write(path: Path, rows: Array) -> None:
         part.unlink(missing_ok=True)
         raise LimitError(
             f"cannot write {path.name}: {error.strerror or error}",
+            code="no-space",
             file=path.parent,
             hint="free some space and start again; finished chunks are kept",
         ) from None
 
 
 def _drawn(
-    folder: Path, notations: Sequence[Notation], labels: Array, config: ContrastiveTraining, quiet: bool
+    folder: Path,
+    notations: Sequence[Notation],
+    labels: Array,
+    config: ContrastiveTraining,
+    engine: Engine,
+    quiet: bool,
 ) -> Array:
     from tqdm import tqdm
 
@@ -287,6 +320,7 @@ def _drawn(
                         config.seed * 1_000_003 + at,
                         config.towers.height,
                         config.towers.width,
+                        engine,
                     )
                     for at, label in enumerate(labels[start : start + _CHUNK], start)
                 ]

@@ -11,8 +11,9 @@ import inspect
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -22,6 +23,9 @@ from transformers import PretrainedConfig, PreTrainedModel
 from guqin_kg.errors import NotFoundError
 from training import hub
 from training.recogniser.model import EncoderLayer, Recogniser, RecogniserConfig, Stem
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 PAD, UNKNOWN = 0, 1
 
@@ -254,6 +258,13 @@ class Towers(PreTrainedModel):
         rows = [[index.get(c, UNKNOWN) for c in text[:limit]] or [UNKNOWN] for text in texts]
         longest = max(map(len, rows))
         return torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
+
+
+def pictures(windows: np.ndarray) -> list[Image]:
+    """Windows ``(n, height, width)`` uint8, ink 255, as other people's bases see them: black on white, RGB."""
+    from PIL.Image import fromarray
+
+    return [fromarray(255 - window).convert("RGB") for window in windows]
 
 
 class HubTowers(nn.Module):

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from guqin_kg.recognise.towers import OVER
+from training.contrastive import over
 from training.contrastive.config import ContrastiveTraining
 from training.contrastive.data import Items
 from training.contrastive.model import SHAPE, Towers, TowersConfig
@@ -55,7 +57,7 @@ def save(
 ) -> None:
     """Write the model folder: ``config.json`` and safetensors in half precision, ``training.json`` with the figures.
 
-    LoRA is added into towers trained here; of other people's bases only what was trained is written.
+    LoRA is added into towers trained here; of other people's bases only what was trained is written (see ``over``).
     """
     out.mkdir(parents=True, exist_ok=True)
     no_bars()
@@ -65,10 +67,8 @@ def save(
         half = Towers(TowersConfig(**{k: v for k, v in whole.config.to_dict().items() if k in SHAPE}))
         half.load_state_dict(whole.state_dict())
         half.half().save_pretrained(out)
+        (out / OVER).unlink(missing_ok=True)  # of another run, which was here before
     else:
-        from safetensors.torch import save_file
-
-        changed = {n: p.detach().contiguous() for n, p in model.named_parameters() if p.requires_grad}
-        save_file(changed, out / "adapter.safetensors")
+        over.save(model, out, config, (about or {}).get("graph"))
     told = {"config": config.model_dump(mode="json"), "figures": dict(report), **(about or {})}
     (out / "training.json").write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", "utf-8")

@@ -14,6 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from training import checkpoint, lora, processes
 from training.contrastive.config import ContrastiveTraining
 from training.contrastive.data import Items
 from training.contrastive.loss import ContrastiveLoss, SyncedBatchNorm
-from training.contrastive.model import HubTowers, Towers, TowersConfig
+from training.contrastive.model import HubTowers, Towers, TowersConfig, pictures
 from training.quiet import no_bars
 from training.recogniser.augment import augment
 
@@ -78,6 +79,7 @@ def build(config: ContrastiveTraining, items: Items, trust_remote_code: bool = F
     if base and is_ours(Path(base)):
         model = read(Path(base)).with_modalities(config.modalities)
     elif base:
+        _refuse_beyond(config)
         model = HubTowers(base, trust_remote_code)
     else:
         alphabet = "".join(sorted(set("".join(items.texts))))
@@ -97,6 +99,21 @@ def build(config: ContrastiveTraining, items: Items, trust_remote_code: bool = F
         model = adapted(model, config)
     model = SyncedBatchNorm.convert(model) if processes.world()[1] > 1 else model
     return model.to(processes.device())
+
+
+def _refuse_beyond(config: ContrastiveTraining) -> None:
+    """Refuse what only towers trained here can do, before a base of other people is loaded.
+
+    Raises:
+        UsageError: names the keys.
+    """
+    asked = [key for key in ("head_steps", "hard_negatives", "frozen") if getattr(config, key)]
+    if asked or "audio" in config.modalities:
+        what = ", ".join([*asked, *(["modalities: audio"] if "audio" in config.modalities else [])])
+        raise UsageError(
+            f"a base of other people has image and text encoders alone, which are trained together: not {what}",
+            hint="leave it out of the configuration, or take a --base trained here",
+        )
 
 
 def bundled_or(name: str | None, kind: str) -> str | None:
@@ -153,9 +170,7 @@ def inputs_of(
     texts = [items.texts[label] for label in labels]
     out: dict[str, Any] = {}
     if isinstance(model, HubTowers):
-        from PIL import Image
-
-        out["image"] = [Image.fromarray(255 - items.images[row]).convert("RGB") for row in rows]
+        out["image"] = pictures(items.images[rows])
         out["text"] = texts
         return out
     assert isinstance(model, Towers)
@@ -179,6 +194,30 @@ def negatives(items: Items, batch: np.ndarray, config: ContrastiveTraining, step
     return np.where(chosen < 0, anyone, chosen).astype(np.int64)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """How far a run is, over all its calls.
+
+    Attributes:
+        step: steps taken.
+        minutes: spent on them.
+        rows: of the log; empty where no step was taken.
+    """
+
+    step: int
+    minutes: float
+    rows: list[dict[str, Any]]
+
+    @property
+    def loss(self) -> float | None:
+        """Mean of the last row."""
+        return float(self.rows[-1]["loss"]) if self.rows else None
+
+    def figures(self) -> dict[str, Any]:
+        """For the model folder: steps, loss, minutes."""
+        return {"steps": self.step, "loss": self.loss, "minutes": self.minutes}
+
+
 def train(
     model: nn.Module,
     items: Items,
@@ -188,20 +227,20 @@ def train(
     quiet: bool = False,
     say: Callable[[str], None] | None = None,
     batches: Any = None,
-) -> list[dict[str, Any]]:
+) -> Trained:
     """Train in place; the log goes to ``out/log.jsonl``, checkpoints to ``out/checkpoint`` and are gone on from.
 
     The model ends with the averaged weights where ``config.average`` asks for an average. ``batches`` (as
     :class:`Batches`) replaces those of ``items``.
 
     Returns:
-        The rows of the log.
+        How far the run is; what earlier calls did counts.
 
     Raises:
         DataError: the loss is no longer a number, or a damaged checkpoint.
         UsageError: a checkpoint of another configuration.
     """
-    rank, _ = processes.world()
+    rank, count = processes.world()
     torch.set_num_threads(config.threads)
     out.mkdir(parents=True, exist_ok=True)
     batches = batches or Batches(model, items, config)
@@ -214,14 +253,25 @@ def train(
     settings = config.model_dump(mode="json")
     saved = checkpoint.take(place, optimiser, settings, **states) or {"step": 0, "spent": 0.0}
     step, spent = int(saved["step"]), float(saved["spent"])
-    rows: list[dict[str, Any]] = []
+    rows = _log_until(step, out, rank)
     tell = say or (lambda text: print(text, file=sys.stderr))  # noqa: T201 — progress belongs on standard error
-    began = time.time() - spent
+    began, began_at = time.time() - spent, step
     sums: list[float] = []
+
+    def told() -> None:
+        rows.append({"step": step, "loss": round(float(np.mean(sums)), 5), "minutes": _minutes(time.time() - began)})
+        sums.clear()
+        if rank == 0:
+            with (out / "log.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(rows[-1]) + "\n")
+
     while step < steps:
         progress = step / steps
         if config.max_minutes:
-            progress = max(progress, (time.time() - began) / 60 / config.max_minutes)
+            gone = (time.time() - began) / 60
+            if count > 1:  # every process must take the same decision
+                gone = processes.total(gone) / count
+            progress = max(progress, gone / config.max_minutes)
         if progress >= 1:
             break
         rate = min(1.0, (step + 1) / max(1, config.warmup))
@@ -235,23 +285,50 @@ def train(
                 torch._foreach_lerp_(list(average.values()), list(wanted.values()), 1 - decay)
         step += 1
         if step % config.log_every == 0 or step == steps:
-            minutes = round((time.time() - began) / 60, 2)
-            rows.append({"step": step, "loss": round(float(np.mean(sums)), 5), "minutes": minutes})
-            sums = []
-            if rank == 0:
-                with (out / "log.jsonl").open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(rows[-1]) + "\n")
-                if not quiet:
-                    left = (time.time() - began) * (1 - progress) / max(progress, 1e-6) / 60
-                    tell(f"step {step}/{steps} loss {rows[-1]['loss']} about {left:.0f} min left")
-        if rank == 0 and (step % config.checkpoint_every == 0):
+            told()
+            if rank == 0 and not quiet:
+                done = max(progress, step / steps)
+                left = (time.time() - began) * (1 - done) / done / 60
+                tell(f"step {step}/{steps} loss {rows[-1]['loss']} about {left:.0f} min left")
+        if rank == 0 and step % config.checkpoint_every == 0:
             checkpoint.keep(place, {"step": step, "spent": time.time() - began}, optimiser, settings, **states)
-    if rank == 0:
-        checkpoint.keep(place, {"step": step, "spent": time.time() - began}, optimiser, settings, **states)
+    if sums:  # ended by the clock between two rows
+        told()
+    if step > began_at:
+        spent = time.time() - began
+        if rank == 0:
+            checkpoint.keep(place, {"step": step, "spent": spent}, optimiser, settings, **states)
     with torch.no_grad():
         for name, value in average.items():
             wanted[name].copy_(value)
     model.eval()
+    return Trained(step, _minutes(spent), rows)
+
+
+def _minutes(seconds: float) -> float:
+    return round(seconds / 60, 2)
+
+
+def _log_until(step: int, out: Path, rank: int) -> list[dict[str, Any]]:
+    """The rows of this run up to ``step``; the first process leaves no others in the log.
+
+    Others are of a run that was here before, or of steps after the last checkpoint, which are taken again.
+    """
+    path = out / "log.jsonl"
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text("utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+            if 0 < row["step"] <= step and math.isfinite(row["loss"]):
+                rows.append(row)
+        except (ValueError, KeyError, TypeError):  # a line cut off when the run was killed
+            continue
+    if rank == 0:
+        part = path.with_suffix(".part")
+        part.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+        part.replace(path)
     return rows
 
 
@@ -353,6 +430,7 @@ class Batches:
                 part.unlink(missing_ok=True)
                 raise LimitError(
                     f"cannot write the encoder's features: {error.strerror or error}",
+                    code="no-space",
                     file=path,
                     hint="free some space, or set head_steps to 0",
                 ) from None

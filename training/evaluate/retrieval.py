@@ -115,9 +115,10 @@ def on_drawn(
     Raises:
         UsageError: nothing could be drawn.
     """
-    from guqin_kg.draw import draw_spec, sample_spec
+    from guqin_kg.draw import Engine, draw_spec, sample_spec
     from guqin_kg.notation.parse import parse
 
+    engine = Engine(grammar)
     readings = sorted(set(_readings(grammar, names, notations, seed)))
     windows, truth, refused = [], [], []
     for number, reading in enumerate(readings):
@@ -127,8 +128,10 @@ def on_drawn(
                 number_of = _FIRST_SEED + seed * 1_000_003 + number * 1000 + at * 50 + turn
                 chosen = [style] if style else None
                 try:
-                    spec = sample_spec(notation, preset, number_of, size=128, frame="crop", styles=chosen)
-                    windows.append(fit(draw_spec(spec).pixels, towers.height, towers.width).pixels)
+                    spec = sample_spec(
+                        notation, preset, number_of, size=128, frame="crop", styles=chosen, engine=engine
+                    )
+                    windows.append(fit(draw_spec(spec, engine).pixels, towers.height, towers.width).pixels)
                 except DataError as error:
                     refused.append(f"{reading}: {error.message}")
                     continue

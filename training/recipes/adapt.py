@@ -7,6 +7,7 @@ peft adapter and ``adapter.json``, which names the base, the vocabulary and the 
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 import time
@@ -15,9 +16,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from guqin_kg.errors import NotFoundError
+from guqin_kg.errors import NotFoundError, UsageError
 from guqin_kg.inventory import load_inventory
 from guqin_kg.notation.grammar import grammar_of
 from guqin_kg.recognise.vocabulary import Vocabulary
@@ -27,7 +28,7 @@ from training import lora as lora_of
 from training import output
 from training.config import Lora, RecogniserTraining
 from training.recogniser import bundle, loop
-from training.recogniser.crops import Crops, read_crops, to_shard
+from training.recogniser.crops import read_crops, to_shard
 from training.recogniser.shards import Producer, Shard, join
 
 PRIOR_WEIGHT = 0.1
@@ -66,16 +67,21 @@ def run(
 
     Returns:
         The contents of ``adapter.json``.
+
+    Raises:
+        UsageError: ``out`` holds something else than an adapter, or ``lora.target_modules`` fits no layer.
+        LimitError: no room on the disk, or not enough memory.
     """
     inventory = load_inventory(extra)
     words = Words(grammar_of(inventory))
     with output.only_run(out, beside=True):
         model, vocabulary = bundle.read(base)
+        targets_of(model, (config.lora or Lora()).target_modules)  # refused before anything is drawn
         crops = read_crops(data, words, vocabulary)
         real = to_shard(crops, vocabulary, model.config.height, model.config.width, model.config.max_tokens)
         if not quiet and crops.skipped:
             _say(crops.left_out())
-        drawn = drawn_images(config, model, vocabulary, cache, extra, quiet=quiet)
+        drawn = drawn_images(config, model, vocabulary, cache, extra, graph=inventory.content_hash, quiet=quiet)
         started = time.time()
         with tempfile.TemporaryDirectory(prefix="guqin-adapt-") as work:
             adapted, finished = fit_adapter(model, config, real, drawn, Path(work), quiet=quiet)
@@ -98,10 +104,15 @@ def drawn_images(
     cache: Path | None,
     extra: tuple[Path, ...],
     *,
+    graph: str,
     quiet: bool = False,
 ) -> Shard | None:
-    """The drawn images that are mixed in (kept in ``cache`` for the next run); None when the share is 0."""
-    from training.recogniser.drawing import Recipe
+    """The drawn images that are mixed in; None when the share is 0.
+
+    They are kept in ``cache`` for the next run that draws the same: same vocabulary, window, shares, graph (its hash is
+    ``graph``), fonts, drawing code, seed and shards.
+    """
+    from training.recogniser.drawing import Recipe, surroundings
 
     if not config.drawn_share:
         return None
@@ -119,11 +130,10 @@ def drawn_images(
         if not quiet:
             _say("no font with Chinese characters here: drawn images show jianzi only (apt install fonts-arphic-ukai)")
     with tempfile.TemporaryDirectory(prefix="guqin-drawn-") as work:
-        root = (cache or Path(work)) / f"drawn-{vocabulary.hash[:8]}-{config.seed}-{config.shard}"
+        seed = config.seed + 5
+        root = (cache or Path(work)) / f"drawn-{recipe.key(graph, seed, config.shard, surroundings())}"
         count = max(1, config.drawn_images // config.shard)
-        producer = Producer(
-            recipe, root, count, config.seed + 5, config.shard, settings.max_tokens, config.drawn_workers
-        )
+        producer = Producer(recipe, root, count, seed, config.shard, settings.max_tokens, config.drawn_workers)
         try:
             return join([producer.get(number) for number in range(count)])
         finally:
@@ -150,7 +160,7 @@ def fit_adapter(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=lora.target_modules,
+        target_modules=targets_of(model, lora.target_modules),
     )
     names = [f"member-{number}" for number in range(1, config.members + 1)] if config.members > 1 else ["default"]
     torch.manual_seed(config.seed)
@@ -167,6 +177,23 @@ def fit_adapter(
     if len(names) > 1:
         lora_of.mean(adapted, names)
     return adapted, finished
+
+
+def targets_of(model: nn.Module, pattern: str) -> str | list[str]:
+    """The pattern, or, where it means more than layers that LoRA lies over, the layers it means.
+
+    Raises:
+        UsageError: it fits no layer.
+    """
+    found = [(name, module) for name, module in model.named_modules() if re.fullmatch(pattern, name)]
+    layers = [name for name, module in found if isinstance(module, nn.Linear | nn.Conv2d)]
+    if not layers:
+        raise UsageError(
+            f"lora.target_modules: no layer of this base matches {pattern!r}",
+            code="bad-config",
+            hint=r"a regular expression over whole names, such as '.*\.(query|key|value|output)'",
+        )
+    return pattern if len(layers) == len(found) else layers
 
 
 class _Batches:
@@ -236,11 +263,6 @@ def _card(about: dict[str, Any]) -> str:
 def _mean(about: dict[str, Any]) -> str:
     members = about["config"].get("members", 1)
     return f" each for the {members} adapters whose mean this is" if members > 1 else ""
-
-
-def only(crops: Crops, pages: set[Any]) -> Crops:
-    """The crops of some pages."""
-    return crops.where(lambda row: row.page in pages)
 
 
 def _say(text: str) -> None:

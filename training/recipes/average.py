@@ -24,17 +24,17 @@ import torch
 from guqin_kg.errors import GuqinKGError, UsageError
 from guqin_kg.inventory import load_inventory
 from guqin_kg.notation.grammar import grammar_of
-from guqin_kg.recognise import automata
 from guqin_kg.recognise.words import Words
 from training import output
 from training.config import load
 from training.evaluate.calibrate import calibrate_drawn
-from training.recipes.base import VALIDATION, started_from, teacher_forced
+from training.recipes.base import VALIDATION, save, started_from, teacher_forced
 from training.recogniser import bundle
 from training.recogniser.drawing import Recipe
 from training.recogniser.shards import Producer
 
 
+@output.enough_memory()
 def average(
     folders: Sequence[Path],
     out: Path,
@@ -59,6 +59,7 @@ def average(
 
     Raises:
         UsageError: fewer than two models, models that cannot be averaged, or not one weight above 0 for each.
+        LimitError: no room on the disk, or not enough memory.
     """
     if len(folders) < 2:
         raise UsageError("one model has no average", hint="give the folders of two stages")
@@ -108,11 +109,8 @@ def average(
         "finished": time.strftime("%Y-%m-%d", time.gmtime()),
         "drawn_validation": teacher_forced(drawn)(model, 0),
     }
-    with output.writing(out, "write the model"):
-        bundle.write(
-            out, model, vocabulary, inventory.content_hash, calibrate_drawn(model, vocabulary, words, drawn), about
-        )
-        automata.save(out / automata.NAME, words.automaton(vocabulary), automata.grammar_hash(words, vocabulary))
+    with output.only_run(out):
+        save(out, model, words, vocabulary, calibrate_drawn(model, vocabulary, words, drawn), about, folders)
     return about
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,14 +18,17 @@ from torch import nn
 
 from guqin_kg.inventory import load_inventory
 from guqin_kg.notation.grammar import grammar_of
-from guqin_kg.recognise import automata
+from guqin_kg.recognise import automata, prior
 from guqin_kg.recognise.vocabulary import Vocabulary
 from guqin_kg.recognise.weights import file_hash
 from guqin_kg.recognise.words import Words
-from training import checkpoint, output, precision
+from training import output, precision
 from training.config import RecogniserTraining
-from training.recogniser import bundle, loop
+from training.recogniser import bundle, card, loop
 from training.recogniser.shards import Blocks, Producer, Shard
+
+if TYPE_CHECKING:
+    from training.recogniser.model import Recogniser
 
 VALIDATION = 10_000_000
 """Added to the seed for drawn images that are never trained on."""
@@ -63,6 +66,10 @@ def run(
 
     Returns:
         The contents of ``training.json``.
+
+    Raises:
+        UsageError: the folder holds a run of another configuration, graph or vocabulary.
+        LimitError: no room on the disk, or not enough memory.
     """
     with output.only_run(out):
         return _run(config, out, base, cache, extra, quiet, command)
@@ -91,21 +98,28 @@ def _run(
         known_model, known = bundle.read(base)
         model = bundle.grown(known_model, known, vocabulary, config.seed)
     weights = before["weights"] if before else None
-    checkpoint.refuse_other(out / "run" / "checkpoint", loop.settings_of(config, weights))
+    origin = {"started_from": weights, "graph": inventory.content_hash, "vocabulary": vocabulary.hash}
+    loop.refuse_other(out / "run" / "checkpoint", loop.settings_of(config, origin))
     settings = model.config
     recipe = Recipe(
         vocabulary, settings.height, settings.width, settings.max_tokens, config.other_characters, extra=extra
     )
     shards = cache or out / "run" / "shards"
     count = max(1, config.drawn_images // config.shard)
+    # of a run that ended before its first checkpoint nothing but its shards tells what it was
+    keys = [
+        recipe.key(inventory.content_hash, seed, size)
+        for seed, size in ((config.seed, config.shard), (config.seed + VALIDATION, config.validation_images))
+    ]
     producer = Producer(
-        recipe, shards / "train", count, config.seed, config.shard, settings.max_tokens, config.drawn_workers
+        recipe, shards / f"train-{keys[0]}", count, config.seed, config.shard, settings.max_tokens, config.drawn_workers
     )
     try:
         blocks = Blocks(producer, config.seed, config.batch, config.passes)
         held = Producer(
-            recipe, shards / "validation", 1, config.seed + VALIDATION, config.validation_images, settings.max_tokens, 0
-        )
+            recipe, shards / f"validation-{keys[1]}", 1, config.seed + VALIDATION, config.validation_images,
+            settings.max_tokens, 0,
+        )  # fmt: skip
         validation = held.get(0)
         started = time.time()
         finished = loop.train(
@@ -115,7 +129,7 @@ def _run(
             out / "run",
             evaluate=teacher_forced(validation),
             quiet=quiet,
-            started_from=weights,
+            origin=origin,
         )
     finally:
         producer.close()
@@ -137,10 +151,43 @@ def _run(
         "finished": time.strftime("%Y-%m-%d", time.gmtime(started + finished.elapsed)),
         "drawn_validation": teacher_forced(validation)(model, finished.step),
     }
-    with output.writing(out, "write the model"):
-        bundle.write(out, model, vocabulary, inventory.content_hash, calibration, about)
-        automata.save(out / automata.NAME, words.automaton(vocabulary), automata.grammar_hash(words, vocabulary))
+    save(out, model, words, vocabulary, calibration, about, [base] if base else [])
     return about
+
+
+def save(
+    out: Path,
+    model: Recogniser,
+    words: Words,
+    vocabulary: Vocabulary,
+    calibration: dict[str, Any],
+    about: dict[str, Any],
+    stages: Sequence[Path],
+) -> None:
+    """Write a model folder with all that belongs to it: automaton, card, and the sequence prior of where it came from.
+
+    Args:
+        out: the folder.
+        model: the network.
+        words: of the graph.
+        vocabulary: what the network reads.
+        calibration: temperature and threshold.
+        about: ``training.json``.
+        stages: model folders it came from; of several priors the last one's is taken.
+
+    Raises:
+        LimitError: it cannot be written.
+    """
+    ours = (out / "training.json").is_file() or not (out / "README.md").exists()  # else somebody else's words
+    with output.writing(out, "write the model"):
+        bundle.write(out, model, vocabulary, words.inventory.content_hash, calibration, about)
+        automata.save(out / automata.NAME, words.automaton(vocabulary), automata.grammar_hash(words, vocabulary))
+        # counts are of readings: a model that knows more words reads with them as well
+        counted = [stage / prior.NAME for stage in stages if (stage / prior.NAME).is_file()]
+        if counted:
+            (out / prior.NAME).write_bytes(counted[-1].read_bytes())
+        if ours:
+            (out / "README.md").write_text(card.of_model(out), "utf-8")
 
 
 def started_from(base: Path) -> dict[str, Any]:

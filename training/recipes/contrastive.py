@@ -11,10 +11,13 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guqin_kg.errors import GuqinKGError, UsageError
 from training.contrastive.config import ContrastiveTraining, load
+
+if TYPE_CHECKING:
+    from guqin_kg.notation.grammar import Grammar
 
 
 def contrastive(
@@ -23,6 +26,7 @@ def contrastive(
     *,
     names: Path | None = None,
     cache: Path | None = None,
+    grammar: Grammar | None = None,
     quiet: bool = False,
     trust_remote_code: bool = False,
     command: str = "",
@@ -34,6 +38,7 @@ def contrastive(
         out: model folder; log and checkpoints beside the weights.
         names: file of readings, for configurations that want one.
         cache: where drawn images are kept (default ``out/cache``).
+        grammar: of the graph whose signs are drawn (default: the released one).
         quiet: no progress.
         trust_remote_code: run code that comes with a hub base; only when the user asks.
         command: what was typed, for ``training.json``.
@@ -44,7 +49,7 @@ def contrastive(
     from training import output
 
     with output.only_run(out):
-        return _run(config, out, names, cache, quiet, trust_remote_code, command)
+        return _run(config, out, names, cache, grammar, quiet, trust_remote_code, command)
 
 
 def _run(
@@ -52,6 +57,7 @@ def _run(
     out: Path,
     names: Path | None,
     cache: Path | None,
+    grammar: Grammar | None,
     quiet: bool,
     trust_remote_code: bool,
     command: str,
@@ -68,28 +74,27 @@ def _run(
     place = cache or out / "cache"
     if rank > 0:
         processes.wait()  # the first process draws, the others read what it wrote
-    items = data.prepare(config, place, names, quiet=quiet or rank > 0)
+    items = data.prepare(config, place, names, quiet=quiet or rank > 0, grammar=grammar)
     if rank == 0:
         processes.wait()
     model = run.build(config, items, trust_remote_code)
-    log = run.train(model, items, config, out, quiet=quiet)
-    figures: dict[str, Any] = {"steps": log[-1]["step"] if log else 0, "loss": log[-1]["loss"] if log else None}
+    figures = run.train(model, items, config, out, quiet=quiet).figures()
     if rank == 0:
         figures |= report.figures(model, items, config)
         if config.published:
             figures["published"] = config.published.model_dump()
         with output.writing(out, "write the model"):
-            report.save(model, out, config, figures, about_of(config, command))
+            report.save(model, out, config, figures, about_of(config, command, grammar))
     return figures
 
 
-def about_of(config: ContrastiveTraining, command: str) -> dict[str, Any]:
+def about_of(config: ContrastiveTraining, command: str, grammar: Grammar | None = None) -> dict[str, Any]:
     """What a model folder tells besides configuration and figures: command, graph, weights it started from."""
-    from guqin_kg.inventory import load_inventory
+    from guqin_kg.notation.grammar import default_grammar
     from guqin_kg.recognise.weights import file_hash
-    from training.contrastive import run
+    from training.contrastive import data, run
 
-    found: dict[str, Any] = {"command": command, "graph": load_inventory().content_hash}
+    found: dict[str, Any] = {"command": command, "graph": data.graph_of(grammar or default_grammar())}
     for key, kind in (("base", "contrastive"), ("start", "recogniser")):
         weights = Path(run.bundled_or(getattr(config, key), kind) or "") / "model.safetensors"
         if weights.is_file():
@@ -104,21 +109,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--names", type=Path)
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--workspace", type=Path)
     parser.add_argument("--batch", type=int, help="of the whole run; a multiple of the number of processes")
     parser.add_argument("--max-steps", type=int)
     parser.add_argument("--notations", type=int)
     parser.add_argument("--images-each", type=int)
     parser.add_argument("--log-every", type=int)
     given = parser.parse_args(arguments)
+    from guqin_kg.cli.recognise import grammar_for, workspace_or_none
     from training import processes
 
     try:
         config = load(
             given.config, batch=given.batch, max_steps=given.max_steps, notations=given.notations,
-            images_each=given.images_each,
+            images_each=given.images_each, log_every=given.log_every,
         )  # fmt: skip
         command = processes.typed("training.recipes.contrastive", given.config, given.out)
-        figures = contrastive(config, given.out, names=given.names, cache=given.cache, command=command)
+        grammar = grammar_for(workspace_or_none(given.workspace))
+        figures = contrastive(config, given.out, names=given.names, cache=given.cache, grammar=grammar, command=command)
     except GuqinKGError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_status

@@ -87,13 +87,13 @@ def adapt(
         batches = _Batches(config, run.read(base), crops, words, cache, quiet)
         model = run.build(config, batches.items)
         with tempfile.TemporaryDirectory(prefix="guqin-contrastive-") as work:
-            log = run.train(model, batches.items, config, Path(work), quiet=quiet, batches=batches)
+            trained = run.train(model, batches.items, config, Path(work), quiet=quiet, batches=batches)
         about = {
             **lora.facts(name, inventory.content_hash, crops, credit, command, config),
             "model": "contrastive",
             "base": trunk_hash(read_safetensors(base / "model.safetensors")),
-            "steps": log[-1]["step"],
-            "loss": log[-1]["loss"],
+            "steps": trained.step,
+            "loss": trained.loss,
             "minutes": round((time.time() - started) / 60, 1),
             "measures": measures or {},
         }
@@ -112,7 +112,7 @@ class _Batches:
         self.processes = 1
         shape = (towers.config.height, towers.config.width)
         shard = to_shard(crops, Vocabulary.of(words.bases()), *shape, _LONGEST)
-        self.items = items_of.sampled(config, cache, quiet)
+        self.items = items_of.sampled(config, cache, quiet, words.grammar)
         self.real = shard.images
         rng = np.random.default_rng([config.seed, 11])
         texts = dict.fromkeys(row.reading for row in crops.rows)

@@ -5,8 +5,10 @@ Runs in the background processes: :class:`Painter` is built once in each and cal
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +76,35 @@ class Recipe:
 
     def __call__(self) -> Painter:
         return Painter(self)
+
+    def key(self, graph: str, *more: object) -> str:
+        """A short hash over all that decides what is drawn: this recipe, the graph, and ``more`` (a JSON of it).
+
+        Args:
+            graph: content hash of the graph, the files that the recipe names included.
+            more: seed and size of the shards, and whatever else decides.
+        """
+        own = asdict(self) | {"vocabulary": self.vocabulary.hash, "extra": len(self.extra)}
+        text = json.dumps([own, graph, *more], sort_keys=True, default=str)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def surroundings() -> list[object]:
+    """What decides on this machine how a recipe is drawn: the code that draws, and the fonts found.
+
+    Returns:
+        JSON-able: a hash of the modules, the styles that can be used, and name and size of the fonts of ordinary
+        characters.
+    """
+    from guqin_kg import draw, resources
+    from guqin_kg.draw.styles import available
+    from training.recogniser.others import fonts
+
+    here = Path(__file__).parent
+    code = sorted(Path(draw.__file__).parent.glob("*.py"))
+    code += [here / name for name in ("drawing.py", "degrade.py", "others.py", "sample.py", "shapes.yaml")]
+    styles = [(style.name, path.name if (path := style.path()) else None) for style in available()]
+    return [resources.digest(code), styles, [(path.name, path.stat().st_size) for path in fonts()]]
 
 
 @dataclass(frozen=True, eq=False)

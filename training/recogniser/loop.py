@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from guqin_kg.errors import DataError
+from guqin_kg.errors import DataError, UsageError
 from training import checkpoint, precision
 from training.config import RecogniserTraining
 from training.muon import Muon, matrices
@@ -61,7 +61,7 @@ def train(
     resume: bool = True,
     quiet: bool = False,
     freeze_norms: bool = False,
-    started_from: str | None = None,
+    origin: Mapping[str, str | None] | None = None,
 ) -> Run:
     """Train ``model`` in place; it ends with the averaged weights.
 
@@ -74,11 +74,11 @@ def train(
         resume: go on from ``out/checkpoint`` when there is one.
         quiet: no progress line.
         freeze_norms: keep batch norm as it is (adaptation).
-        started_from: hash of the weights ``model`` has at the beginning, which is part of the configuration.
+        origin: what the run comes from besides its configuration; see :func:`settings_of`.
 
     Raises:
         DataError: the loss is no longer a number, or the checkpoint is damaged.
-        UsageError: the checkpoint is of another configuration, or started from other weights.
+        UsageError: the checkpoint is of another configuration or origin.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(config.threads)
@@ -87,7 +87,7 @@ def train(
     average = {n: p.detach().clone() for n, p in parameters.items()}
     run = Run(out)
     place = out / "checkpoint"
-    settings = settings_of(config, started_from)
+    settings = settings_of(config, origin)
     saved = checkpoint.take(place, optimiser, settings, model=_trained(model), average=average) if resume else None
     if saved is not None:
         run.step, run.elapsed = saved["step"], saved["elapsed"]
@@ -175,9 +175,36 @@ def optimiser_of(parameters: Mapping[str, nn.Parameter], config: RecogniserTrain
     return Muon(groups, lr=rate, betas=(0.9, 0.98), fused=True)
 
 
-def settings_of(config: RecogniserTraining, started_from: str | None) -> dict[str, Any]:
-    """What makes a run this run and no other: its configuration and the hash of the weights it starts from."""
-    return config.model_dump(mode="json") | {"started_from": started_from}
+def settings_of(config: RecogniserTraining, origin: Mapping[str, str | None] | None = None) -> dict[str, Any]:
+    """What makes a run this run and no other.
+
+    Args:
+        config: its configuration.
+        origin: ``started_from`` (hash of the weights it starts from, or None), ``graph`` and ``vocabulary`` (hashes).
+    """
+    return config.model_dump(mode="json") | dict(origin or {})
+
+
+def refuse_other(place: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse, before anything is drawn or trained, to go on from the checkpoint ``place`` with other ``settings``.
+
+    Raises:
+        UsageError: it is of a run with another graph, vocabulary or configuration.
+    """
+    try:
+        before = json.loads((place / "run.json").read_text("utf-8")).get("settings") or {}
+    except (OSError, ValueError, AttributeError):
+        before = {}
+    changed = [key for key in ("graph", "vocabulary") if key in before and before[key] != settings.get(key)]
+    if changed:
+        words = " and with it the words that the model reads" if "vocabulary" in changed else ""
+        raise UsageError(
+            f"the graph has changed{words} since this run was begun",
+            code="other-run",
+            file=place.parent,
+            hint="give a new folder (--out) to train with the graph as it is now, or delete this folder of the run",
+        )
+    checkpoint.refuse_other(place, settings)
 
 
 def _step(

@@ -8,6 +8,7 @@ same shards, whichever process writes them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -15,11 +16,13 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 
-from guqin_kg.errors import DataError, LimitError
+from guqin_kg.errors import DataError, GuqinKGError, LimitError
+from training import output
 
 Draw = Callable[[Sequence[int]], list[tuple[np.ndarray, Sequence[int], np.ndarray]]]
 """From item seeds to windows, each with its token indices with begin and end, and a box per token."""
@@ -103,6 +106,7 @@ def write(root: Path, number: int, draw: Draw, seed: int, size: int, length: int
             return target
         raise LimitError(
             f"cannot write a shard: {error.strerror or error}",
+            code="no-space",
             file=root,
             hint="free some space; the run goes on where it was",
         ) from None
@@ -114,14 +118,34 @@ def item_seed(seed: int, shard: int, index: int) -> int:
     return int(np.random.SeedSequence([seed, shard, index]).generate_state(2, np.uint32).astype(np.uint64) @ (1, 2**31))
 
 
-def _produce(make: Callable[[], Draw], root: Path, numbers: Sequence[int], seed: int, size: int, length: int) -> None:
+def _produce(
+    make: Callable[[], Draw], root: Path, numbers: Sequence[int], seed: int, size: int, length: int, report: Connection
+) -> None:
+    """Draw in a process of its own; what goes wrong is told to the parent, never printed as a traceback."""
     os.nice(19)  # the trainer's threads wait for each other: whoever interrupts one halts all
-    draw = make()
     parent = os.getppid()
-    for number in numbers:
-        if os.getppid() != parent:
-            return
-        write(root, number, draw, seed, size, length)
+    try:
+        with output.enough_memory():
+            draw = make()
+            for number in numbers:
+                if os.getppid() != parent:
+                    return
+                write(root, number, draw, seed, size, length)
+    except KeyboardInterrupt:
+        return
+    except GuqinKGError as error:
+        told = {"code": error.code, "hint": error.hint, "file": error.file}
+        _tell(report, isinstance(error, LimitError), error.message, told)
+    except Exception as error:
+        if os.environ.get("GUQIN_DEBUG"):
+            raise
+        hint = "the finished shards are kept; GUQIN_DEBUG=1 shows where it happened, for a report"
+        _tell(report, False, f"drawing failed: {type(error).__name__}: {error}", {"hint": hint})
+
+
+def _tell(report: Connection, limit: bool, message: str, told: dict[str, str | None]) -> None:
+    with contextlib.suppress(OSError):  # nobody listens any more
+        report.send((limit, message, told))
 
 
 class Producer:
@@ -146,22 +170,25 @@ class Producer:
         self.waited = 0.0
         root.mkdir(parents=True, exist_ok=True)
         context = multiprocessing.get_context("spawn")
-        self.processes = [
-            context.Process(
-                target=_produce,
-                args=(make, root, range(worker, count, workers), seed, size, length),
-                daemon=True,
+        self.processes = []
+        self._reports: list[Connection] = []
+        for worker in range(workers):
+            reader, writer = context.Pipe(duplex=False)
+            numbers = range(worker, count, workers)
+            process = context.Process(
+                target=_produce, args=(make, root, numbers, seed, size, length, writer), daemon=True
             )
-            for worker in range(workers)
-        ]
-        for process in self.processes:
             process.start()
+            writer.close()  # the child has its own: when that ends, so does the pipe
+            self.processes.append(process)
+            self._reports.append(reader)
 
     def get(self, number: int) -> Shard:
         """Shard ``number``, waiting for it if it is still being drawn.
 
         Raises:
-            DataError: the drawing process died.
+            LimitError: no space or no memory left where it is drawn.
+            DataError: it cannot be drawn, or the drawing process died.
         """
         started = time.time()
         path = folder(self.root, number)
@@ -169,21 +196,36 @@ class Producer:
             self._draw = self._draw or self.make()
             write(self.root, number, self._draw, self.seed, self.size, self.length)
         while not path.is_dir():
-            if self.processes and not any(p.is_alive() for p in self.processes):
+            alive = bool(self.processes) and self.processes[number % len(self.processes)].is_alive()
+            self._raise_reported()
+            if not alive and not path.is_dir():  # looked at again: it may have ended with this very shard
                 raise DataError(
                     f"the drawing process ended before shard {number} was there",
-                    hint="its message stands above; the finished shards are kept",
+                    hint="was it killed, or is memory short? the finished shards are kept: give the command again",
                 )
             time.sleep(0.2)
         self.waited += time.time() - started
         return load(path)
+
+    def _raise_reported(self) -> None:
+        """Raise here what a drawing process told before it ended."""
+        for report in self._reports:
+            try:
+                if not report.poll():
+                    continue
+                limit, message, told = report.recv()
+            except (EOFError, OSError):  # it ended without a word
+                continue
+            raise (LimitError if limit else DataError)(message, **told)
 
     def close(self) -> None:
         """End the drawing processes."""
         for process in self.processes:
             process.terminate()
             process.join()
-        self.processes = []
+        for report in self._reports:
+            report.close()
+        self.processes, self._reports = [], []
 
 
 class Blocks:
