@@ -25,8 +25,8 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Architecture(Strict):
-    """Shape of the recogniser's network; see ``training.recogniser.model.RecogniserConfig``."""
+class Encoder(Strict):
+    """Shape of what looks at a picture, which the recogniser and the towers of the contrastive model share."""
 
     height: int = Field(64, ge=16, le=256)
     width: int = Field(48, ge=16, le=256)
@@ -35,9 +35,6 @@ class Architecture(Strict):
     hidden: int = Field(192, ge=8)
     heads: int = Field(6, ge=1)
     feed_forward: int = Field(384, ge=8)
-    encoder_layers: int = Field(3, ge=0)
-    decoder_layers: int = Field(2, ge=1)
-    max_tokens: int = Field(24, ge=4)
     dropout: float = Field(0.0, ge=0, lt=1)
 
     @model_validator(mode="after")
@@ -56,10 +53,18 @@ class Architecture(Strict):
         return self
 
 
+class Architecture(Encoder):
+    """Shape of the recogniser's network; see ``training.recogniser.model.RecogniserConfig``."""
+
+    encoder_layers: int = Field(3, ge=0)
+    decoder_layers: int = Field(2, ge=1)
+    max_tokens: int = Field(24, ge=4)
+
+
 class Lora(Strict):
     """Low-rank adaptation through peft."""
 
-    rank: int = Field(8, ge=1)
+    rank: int = Field(8, ge=1, le=1024)
     alpha: int = Field(16, ge=1)
     dropout: float = Field(0.05, ge=0, lt=1)
     target_modules: str = r".*(query|key|value|output|up|down|project|conv1|conv2|downs\.[1-9])"

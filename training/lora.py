@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,12 +12,31 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from guqin_kg.errors import UsageError
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from training.recogniser.crops import Crops
 
 FILES = ("adapter_config.json", "adapter_model.safetensors")
+
+
+def targets_of(model: nn.Module, pattern: str) -> str | list[str]:
+    """The pattern, or the layers it means where it fits more: bases of other people have blocks of the same names.
+
+    Raises:
+        UsageError: it fits no layer.
+    """
+    found = [(name, module) for name, module in model.named_modules() if re.fullmatch(pattern, name)]
+    layers = [name for name, module in found if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)]
+    if not layers:
+        raise UsageError(
+            f"lora.target_modules: no layer of this base matches {pattern!r}",
+            code="bad-config",
+            hint=r"a regular expression over whole names, such as '.*\.(query|key|value|output)'",
+        )
+    return pattern if len(layers) == len(found) else layers
 
 
 def wrapped(model: nn.Module, settings: Any, name: str = "default") -> Any:

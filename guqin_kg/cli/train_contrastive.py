@@ -112,7 +112,6 @@ def _adapt(
     workspace: Path | None,
 ) -> None:
     from guqin_kg.cli.recognise import grammar_for, workspace_or_none
-    from guqin_kg.errors import UsageError
     from guqin_kg.recognise import shelf, towers
     from guqin_kg.recognise.words import Words
 
@@ -124,10 +123,7 @@ def _adapt(
     if not quiet:
         recipe.say_skipped(crops)
     if pages:
-        wanted = set(pages.split(","))
-        crops = crops.where(lambda row: str(row.page) in wanted)
-        if not crops.rows:
-            raise UsageError(f"no crop of the pages {pages}", hint="the rows of --data have a key `page`")
+        crops = crops.of_pages(set(pages.split(",")))
     shelf_place = (space.root / "adapters" if space else shelf.user_adapters()) / towers.BASE
     folder = out or shelf_place / name
     about = recipe.adapt(

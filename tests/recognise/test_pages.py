@@ -17,9 +17,7 @@ def crops(*pages):
 
 
 def test_blanks_do_not_count():
-    from training.evaluate.measure import of_pages
-
-    found = of_pages(crops(1, 2, "2", 10, None), {"1", " 2 "})
+    found = crops(1, 2, "2", 10, None).of_pages({"1", " 2 "})
     assert [row.page for row in found.rows] == [1, 2, "2"]
 
 
@@ -34,9 +32,7 @@ def test_blanks_do_not_count():
     ],
 )
 def test_a_page_that_is_not_there_is_refused(pages, wanted, message, hint):
-    from training.evaluate.measure import of_pages
-
     with pytest.raises(UsageError) as caught:
-        of_pages(crops(*pages), wanted)
+        crops(*pages).of_pages(wanted)
     assert caught.value.message == message
     assert hint in caught.value.hint

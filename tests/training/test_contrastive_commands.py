@@ -143,7 +143,7 @@ def test_training_used_wrongly_is_said(arguments: list[str]) -> None:
 def test_measuring_and_searching_used_wrongly_is_said(place: Path) -> None:
     with pytest.raises(UsageError, match="one thing"):
         call(evaluate, "contrastive", "--model", place / "model")
-    with pytest.raises(UsageError, match="no crop of these pages"):
+    with pytest.raises(UsageError, match="no crop of the pages 99"):
         call(evaluate, "contrastive", "--model", place / "model", "--data", place / "crops.jsonl", "--pages", "99")
     done = CliRunner().invoke(evaluate, ["contrastive", "--notations", "4", "--seed", "-1"])
     assert done.exit_code == 2

@@ -373,8 +373,8 @@ def test_lora_lies_over_layers(toy, crops, tmp_path):
 
     model, _ = bundle.read(toy[0])
     pattern = config.Lora().target_modules
-    assert adapt.targets_of(model, pattern) == pattern
-    layers = adapt.targets_of(model, ".*")
+    assert lora.targets_of(model, pattern) == pattern
+    layers = lora.targets_of(model, ".*")
     assert "token_head" in layers
     assert "encoder.0" not in layers
     assert lora.wrapped(model, LoraConfig(r=1, target_modules=layers)).peft_config

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from guqin_kg.notation.lexicon import PUBLISHED_SIZE
-from training.config import Lora, Strict, read_config
+from training.config import Encoder, Lora, Strict, read_config
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "contrastive"
 
 Modality = Literal["image", "text", "audio"]
 
 
-class Towers(Strict):
+class Towers(Encoder):
     """Shape of the bundled towers (used when no ``base`` is given)."""
 
-    height: int = Field(64, ge=16, le=256)
-    width: int = Field(48, ge=16, le=256)
-    channels: tuple[Annotated[int, Field(ge=1)], ...] = (32, 64, 128)
-    blocks: tuple[Annotated[int, Field(ge=0)], ...] = (1, 1, 1)
-    hidden: int = Field(192, ge=8)
-    heads: int = Field(6, ge=1)
-    feed_forward: int = Field(384, ge=8)
     image_layers: int = Field(3, ge=1)
     text_layers: int = Field(2, ge=1)
     audio_layers: int = Field(2, ge=1)
@@ -34,17 +26,6 @@ class Towers(Strict):
     max_characters: int = Field(24, ge=4)
     queries: int = Field(8, ge=1)
     space: int = Field(256, ge=8)
-    dropout: float = Field(0.0, ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _fits(self) -> Towers:
-        if not self.channels or len(self.channels) != len(self.blocks):
-            raise ValueError("channels and blocks want as many numbers as each other, at least one")
-        if self.height % 2 ** len(self.channels) or self.width % 2 ** len(self.channels):
-            raise ValueError("each of channels halves the picture: height and width have to be multiples of the whole")
-        if self.hidden % self.heads:
-            raise ValueError("hidden has to be a multiple of heads")
-        return self
 
 
 class ContrastiveLora(Lora):
@@ -54,15 +35,6 @@ class ContrastiveLora(Lora):
     alpha: int = Field(8, ge=1)
     dropout: float = Field(0.0, ge=0, lt=1)
     target_modules: str = r".*\.(query|key|value|output|up|down|dense|q_proj|k_proj|v_proj|out_proj|fc1|fc2)"
-
-    @field_validator("target_modules")
-    @classmethod
-    def _pattern(cls, value: str) -> str:
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from None
-        return value
 
 
 class Published(Strict):

@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -146,7 +145,7 @@ def adapted(model: nn.Module, config: ContrastiveTraining) -> nn.Module:
         r=config.lora.rank,
         lora_alpha=config.lora.alpha,
         lora_dropout=config.lora.dropout,
-        target_modules=_targets(model, config.lora.target_modules),
+        target_modules=lora.targets_of(model, config.lora.target_modules),
     )
     fresh: tuple[str, ...] = ("log_scale", "logit_scale")
     known = getattr(model, "pretrained_modalities", None)
@@ -347,15 +346,6 @@ def _groups(model: nn.Module, config: ContrastiveTraining) -> list[dict[str, Any
         }
         for (taken, decays), rows in groups.items()
     ]
-
-
-def _targets(model: nn.Module, pattern: str) -> str | list[str]:
-    """The pattern, or the layers it means: bases of other people have blocks of the same names as our layers."""
-    found = [(name, module) for name, module in model.named_modules() if re.fullmatch(pattern, name)]
-    layers = [name for name, module in found if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)]
-    if not layers:
-        raise UsageError(f"no layer of this base matches {pattern!r}", hint="set lora.target_modules to its layers")
-    return pattern if len(layers) == len(found) else layers
 
 
 class Batches:

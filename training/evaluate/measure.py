@@ -15,16 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from guqin_kg.errors import UsageError
 from guqin_kg.recognise.candidate import Candidate
 from guqin_kg.recognise.recogniser import Recogniser
 from training.evaluate import plot
 from training.recogniser.crops import Crops, read_crops, windows_of
 
 BINS = 10
-
-_LISTED = 40
-"""Pages named in a message."""
 
 
 @dataclass
@@ -129,30 +125,8 @@ def on_file(
     """
     crops = read_crops(path, reader.words, reader.vocabulary)
     if pages is not None:
-        crops = of_pages(crops, pages)
+        crops = crops.of_pages(pages)
     return on_crops(reader, crops, name=path.stem, closed=closed, sequence=sequence, careful=careful)
-
-
-def of_pages(crops: Crops, pages: set[str]) -> Crops:
-    """The crops of these pages (as text).
-
-    Raises:
-        UsageError: a page has no crop; those that have one are named.
-    """
-    wanted = {page.strip() for page in pages} - {""}
-    there = {str(row.page).strip() for row in crops.rows if row.page is not None}
-    absent = _in_order(wanted - there)
-    if absent or not wanted:
-        if not there:
-            hint = "the rows of --data need a key `page`"
-        else:
-            hint = f"there are: {', '.join(_in_order(there)[:_LISTED])}" + (" …" if len(there) > _LISTED else "")
-        raise UsageError(f"no crop of the pages {', '.join(absent)}" if absent else "no page is named", hint=hint)
-    return crops.where(lambda row: row.page is not None and str(row.page).strip() in wanted)
-
-
-def _in_order(pages: set[str]) -> list[str]:
-    return sorted(pages, key=lambda page: (not page.isdecimal(), int(page) if page.isdecimal() else 0, page))
 
 
 def on_crops(

@@ -69,7 +69,7 @@ def on_crops(towers: Towers, data: Path, grammar: Grammar, pages: set[str] | Non
         pages: only pictures of these pages are measured; the readings of all pages stay in the gallery.
 
     Raises:
-        UsageError: no crop of these pages.
+        UsageError: no crop of one of these pages.
     """
     from training.recogniser.crops import read_crops
 
@@ -77,9 +77,7 @@ def on_crops(towers: Towers, data: Path, grammar: Grammar, pages: set[str] | Non
     crops = read_crops(data, words, Vocabulary.of(words.bases()))
     readings = sorted({row.reading for row in crops.rows})
     index = {text: at for at, text in enumerate(readings)}
-    rows = [row for row in crops.rows if pages is None or str(row.page) in pages]
-    if not rows:
-        raise UsageError("no crop of these pages", hint="the rows of --data have a key `page`")
+    rows = (crops if pages is None else crops.of_pages(pages)).rows
     windows, truth, damaged = [], [], []
     for row in rows:
         try:

@@ -7,7 +7,6 @@ peft adapter and ``adapter.json``, which names the base, the vocabulary and the 
 from __future__ import annotations
 
 import json
-import re
 import sys
 import tempfile
 import time
@@ -16,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from guqin_kg.errors import NotFoundError, UsageError
+from guqin_kg.errors import NotFoundError
 from guqin_kg.inventory import load_inventory
 from guqin_kg.notation.grammar import grammar_of
 from guqin_kg.recognise.vocabulary import Vocabulary
@@ -76,7 +75,7 @@ def run(
     words = Words(grammar_of(inventory))
     with output.only_run(out, beside=True):
         model, vocabulary = bundle.read(base)
-        targets_of(model, (config.lora or Lora()).target_modules)  # refused before anything is drawn
+        lora_of.targets_of(model, (config.lora or Lora()).target_modules)  # refused before anything is drawn
         crops = read_crops(data, words, vocabulary)
         real = to_shard(crops, vocabulary, model.config.height, model.config.width, model.config.max_tokens)
         if not quiet and crops.skipped:
@@ -160,7 +159,7 @@ def fit_adapter(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=targets_of(model, lora.target_modules),
+        target_modules=lora_of.targets_of(model, lora.target_modules),
     )
     names = [f"member-{number}" for number in range(1, config.members + 1)] if config.members > 1 else ["default"]
     torch.manual_seed(config.seed)
@@ -177,23 +176,6 @@ def fit_adapter(
     if len(names) > 1:
         lora_of.mean(adapted, names)
     return adapted, finished
-
-
-def targets_of(model: nn.Module, pattern: str) -> str | list[str]:
-    """The pattern, or, where it means more than layers that LoRA lies over, the layers it means.
-
-    Raises:
-        UsageError: it fits no layer.
-    """
-    found = [(name, module) for name, module in model.named_modules() if re.fullmatch(pattern, name)]
-    layers = [name for name, module in found if isinstance(module, nn.Linear | nn.Conv2d)]
-    if not layers:
-        raise UsageError(
-            f"lora.target_modules: no layer of this base matches {pattern!r}",
-            code="bad-config",
-            hint=r"a regular expression over whole names, such as '.*\.(query|key|value|output)'",
-        )
-    return pattern if len(layers) == len(found) else layers
 
 
 class _Batches:

@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from guqin_kg.errors import DataError, GuqinKGError, NotFoundError, decoded
+from guqin_kg.errors import DataError, GuqinKGError, NotFoundError, UsageError, decoded
 from guqin_kg.recognise.images import fit, load_grey
 from guqin_kg.recognise.vocabulary import Vocabulary
 from guqin_kg.recognise.words import Words
 from training.recogniser.shards import Shard, pack
+
+_LISTED = 40
+"""Pages named in a message."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,27 @@ class Crops:
     def where(self, keep: Any) -> Crops:
         """The rows for which ``keep(row)`` is true."""
         return Crops([row for row in self.rows if keep(row)], list(self.skipped))
+
+    def of_pages(self, pages: set[str]) -> Crops:
+        """The rows of these pages (as text; blanks around them do not count).
+
+        Raises:
+            UsageError: a page has no crop; those that have one are named.
+        """
+        wanted = {page.strip() for page in pages} - {""}
+        there = {str(row.page).strip() for row in self.rows if row.page is not None}
+        absent = _in_order(wanted - there)
+        if absent or not wanted:
+            if not there:
+                hint = "the rows of --data need a key `page`"
+            else:
+                hint = f"there are: {', '.join(_in_order(there)[:_LISTED])}" + (" …" if len(there) > _LISTED else "")
+            raise UsageError(f"no crop of the pages {', '.join(absent)}" if absent else "no page is named", hint=hint)
+        return self.where(lambda row: row.page is not None and str(row.page).strip() in wanted)
+
+
+def _in_order(pages: set[str]) -> list[str]:
+    return sorted(pages, key=lambda page: (not page.isdecimal(), int(page) if page.isdecimal() else 0, page))
 
 
 def read_crops(path: Path, words: Words, vocabulary: Vocabulary) -> Crops:
