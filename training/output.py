@@ -4,11 +4,16 @@ when the disk or the memory will not do."""
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from guqin_kg.errors import LimitError, StoreLockedError, UsageError
 
@@ -117,6 +122,36 @@ def writing(place: Path, what: str) -> Iterator[None]:
             file=place,
             hint="is there room, and may you write there? then give the same command again",
         ) from None
+
+
+@contextmanager
+def unfinished(out: Path, settings: Mapping[str, Any], *arrays: np.ndarray) -> Iterator[Path]:
+    """A folder beside ``out`` for the checkpoints of a run whose result replaces ``out`` as a whole.
+
+    A run of the same settings on the same arrays finds there what a killed one left, a run of others an empty folder.
+    When the block ends well, it and those of other unfinished runs for ``out`` are removed.
+
+    Args:
+        out: folder of the result.
+        settings: what makes the run this run and no other, as JSON.
+        arrays: what it learns from.
+
+    Raises:
+        LimitError: it cannot be made.
+    """
+    out = out.resolve()
+    digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8)
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    before = f".{out.name}.run-"
+    place = out.with_name(before + digest.hexdigest())
+    with writing(place, "use this folder"):
+        place.mkdir(parents=True, exist_ok=True)
+    yield place
+    for left in place.parent.iterdir():
+        if left.name.startswith(before):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -14,6 +15,7 @@ from guqin_kg.cli.similar import similar  # noqa: E402
 from guqin_kg.cli.train import evaluate, train  # noqa: E402
 from guqin_kg.errors import UsageError  # noqa: E402
 from guqin_kg.recognise.towers import Towers, adapters  # noqa: E402
+from training.contrastive import run  # noqa: E402
 from training.contrastive.config import CONFIGS  # noqa: E402
 
 pytestmark = pytest.mark.train
@@ -124,6 +126,31 @@ def test_an_adapter_is_trained_on_some_pages_listed_and_used(place: Path, tmp_pa
         "--pages", "2",
     )  # fmt: skip
     assert shown.startswith("model book: 4 pictures")
+
+
+def test_a_killed_adaptation_goes_on(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = adaptation(place, tmp_path)
+    text = config.read_text("utf-8").replace("max_steps: 2", "max_steps: 5")
+    config.write_text(text.replace("checkpoint_every: 100", "checkpoint_every: 2"), "utf-8")
+    real_step, steps = run._step, []
+
+    def dying(*args: Any) -> Any:
+        steps.append(args[-1])
+        if len(steps) == 4:
+            raise ZeroDivisionError
+        return real_step(*args)
+
+    monkeypatch.setattr(run, "_step", dying)
+    out = tmp_path / "shelf" / "killed"
+    arguments = ["contrastive", "--config", config, "--data", place / "crops.jsonl", "--name", "killed",
+                 "--cache", place / "c", "--quiet", "--format", "json", "--out", out]  # fmt: skip
+    with pytest.raises(ZeroDivisionError):
+        call(train, *arguments)
+    assert [path.name[:12] for path in out.parent.iterdir()] == [".killed.run-"]
+    about = json.loads(call(train, *arguments))
+    assert steps == [0, 1, 2, 3, 2, 3, 4]
+    assert about["steps"] == 5
+    assert [path.name for path in out.parent.iterdir()] == ["killed"]
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,40 @@ def test_numpy_and_peft_agree(toy, crops, tmp_path):
             np.testing.assert_allclose(ours[name], tensor.float().numpy(), atol=2e-3, err_msg=name)
 
 
+def test_a_killed_adaptation_goes_on(toy, crops, tmp_path, monkeypatch):
+    from training import config
+    from training.recipes import adapt
+
+    out, _, _ = toy
+    settings = config.load("adapt-mean", steps=4).model_copy(
+        update={"batch": 6, "drawn_share": 0.0, "bf16": False, "warmup": 1, "members": 2, "checkpoint_every": 2}
+    )
+    place = tmp_path / "shelf" / "killed"
+    adapt.run(settings, out, crops, "whole", tmp_path / "whole", quiet=True)
+    real_step, calls = adapt.loop._step, []
+
+    def dying(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 8:  # the last step of the second member
+            raise KeyboardInterrupt
+        return real_step(*args, **kwargs)
+
+    monkeypatch.setattr(adapt.loop, "_step", dying)
+    with pytest.raises(KeyboardInterrupt):
+        adapt.run(settings, out, crops, "killed", place, quiet=True)
+    assert not place.exists()
+    assert [p.name[:11] for p in place.parent.iterdir()] == [".killed.run"]
+    adapt.run(settings.model_copy(update={"seed": 9}), out, crops, "killed", tmp_path / "other", quiet=True)
+    assert len(calls) == 16  # another seed: nothing of it is used
+    about = adapt.run(settings, out, crops, "killed", place, quiet=True)
+    assert len(calls) == 18  # two steps since the checkpoint; the first member was ready
+    assert about["steps"] == 4
+    assert [p.name for p in place.parent.iterdir()] == ["killed"]
+    whole, killed = (shelf.load(out, str(folder)).weights for folder in (tmp_path / "whole", place))
+    for name, value in whole.items():
+        np.testing.assert_allclose(value, killed[name], atol=2e-3, err_msg=name)
+
+
 def test_members_are_averaged(toy, crops, tmp_path):
     from training import config
     from training.recipes import adapt

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +50,8 @@ def run(
 ) -> dict[str, Any]:
     """Train adapter ``name`` on the crops of ``data`` and write it to the folder ``out``.
 
+    Checkpoints lie beside ``out`` until it is written: the same call goes on from those of a killed one.
+
     Args:
         config: a configuration with ``recipe: adapt``.
         base: model folder.
@@ -81,18 +82,19 @@ def run(
         if not quiet and crops.skipped:
             _say(crops.left_out())
         drawn = drawn_images(config, model, vocabulary, cache, extra, graph=inventory.content_hash, quiet=quiet)
-        started = time.time()
-        with tempfile.TemporaryDirectory(prefix="guqin-adapt-") as work:
-            adapted, finished = fit_adapter(model, config, real, drawn, Path(work), quiet=quiet)
-        about = {
-            **lora_of.facts(name, inventory.content_hash, crops, credit, command, config),
-            "base": file_hash(base / "model.safetensors"),
-            "vocabulary": vocabulary.hash,
-            "steps": finished.step,
-            "minutes": round((time.time() - started) / 60, 1),
-            "calibration": {"prior_weight": PRIOR_WEIGHT} | (calibration or read_json(base / "calibration.json")),
-        }
-        save(adapted, out, about)
+        origin = {"started_from": file_hash(base / "model.safetensors"), "graph": inventory.content_hash}
+        arrays = [array for shard in (real, drawn) if shard for array in (shard.images, shard.tokens, shard.boxes)]
+        with output.unfinished(out, loop.settings_of(config, origin), *arrays) as work:
+            adapted, members = fit_adapter(model, config, real, drawn, work, quiet=quiet)
+            about = {
+                **lora_of.facts(name, inventory.content_hash, crops, credit, command, config),
+                "base": origin["started_from"],
+                "vocabulary": vocabulary.hash,
+                "steps": members[-1].step,
+                "minutes": round(sum(member.elapsed for member in members) / 60, 1),
+                "calibration": {"prior_weight": PRIOR_WEIGHT} | (calibration or read_json(base / "calibration.json")),
+            }
+            save(adapted, out, about)
     return about
 
 
@@ -147,10 +149,14 @@ def fit_adapter(
     work: Path,
     *,
     quiet: bool = False,
-) -> tuple[Any, loop.Run]:
-    """Wrap ``model`` with LoRA and train it on real and drawn images; returns the peft model, averaged weights in.
+) -> tuple[Any, list[loop.Run]]:
+    """Wrap ``model`` with LoRA and train it on real and drawn images.
 
-    Of several members each has a seed of its own, and the peft model has their mean.
+    Of several members each has a seed of its own, and the peft model has their mean. What ``work`` holds of an earlier
+    call with the same arguments is gone on from.
+
+    Returns:
+        The peft model with the averaged weights, and the run of each member.
     """
     from peft import LoraConfig
 
@@ -162,6 +168,7 @@ def fit_adapter(
         target_modules=lora_of.targets_of(model, lora.target_modules),
     )
     names = [f"member-{number}" for number in range(1, config.members + 1)] if config.members > 1 else ["default"]
+    runs = []
     torch.manual_seed(config.seed)
     adapted = lora_of.wrapped(model, settings, names[0])
     for number, name in enumerate(names):
@@ -172,10 +179,10 @@ def fit_adapter(
         if len(names) > 1 and not quiet:
             _say(f"adapter {number + 1} of {len(names)}")
         batches = _Batches(member, real, drawn)
-        finished = loop.train(adapted, member, batches, work / name, resume=False, quiet=quiet, freeze_norms=True)
+        runs.append(loop.train(adapted, member, batches, work / name, quiet=quiet, freeze_norms=True))
     if len(names) > 1:
         lora_of.mean(adapted, names)
-    return adapted, finished
+    return adapted, runs
 
 
 class _Batches:

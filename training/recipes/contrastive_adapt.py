@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +55,8 @@ def adapt(
 ) -> dict[str, Any]:
     """Train adapter ``name`` on ``crops`` and write it to the folder ``out``.
 
+    Checkpoints lie beside ``out`` until it is written: the same call goes on from those of a killed one.
+
     Args:
         config: a configuration with ``recipe: adapt``.
         crops: labelled crops (see :func:`crops_of`).
@@ -75,7 +75,6 @@ def adapt(
     Raises:
         UsageError: the base is not one trained here.
     """
-    started = time.time()
     base = Path(run.bundled_or(config.base, "contrastive") or "")
     if not run.is_ours(base):
         raise UsageError(
@@ -86,18 +85,20 @@ def adapt(
     with output.only_run(out, beside=True):
         batches = _Batches(config, run.read(base), crops, words, cache, quiet)
         model = run.build(config, batches.items)
-        with tempfile.TemporaryDirectory(prefix="guqin-contrastive-") as work:
-            trained = run.train(model, batches.items, config, Path(work), quiet=quiet, batches=batches)
-        about = {
-            **lora.facts(name, inventory.content_hash, crops, credit, command, config),
-            "model": "contrastive",
-            "base": trunk_hash(read_safetensors(base / "model.safetensors")),
-            "steps": trained.step,
-            "loss": trained.loss,
-            "minutes": round((time.time() - started) / 60, 1),
-            "measures": measures or {},
-        }
-        _save(model, out, about)
+        trunk = trunk_hash(read_safetensors(base / "model.safetensors"))
+        settings = config.model_dump(mode="json") | {"base": trunk, "graph": inventory.content_hash}
+        with output.unfinished(out, settings, *batches.arrays()) as work:
+            trained = run.train(model, batches.items, config, work, quiet=quiet, batches=batches)
+            about = {
+                **lora.facts(name, inventory.content_hash, crops, credit, command, config),
+                "model": "contrastive",
+                "base": trunk,
+                "steps": trained.step,
+                "loss": trained.loss,
+                "minutes": trained.minutes,
+                "measures": measures or {},
+            }
+            _save(model, out, about)
     return about
 
 
@@ -129,6 +130,10 @@ class _Batches:
                 towers.eval()(text=towers.text_tensor(every[i : i + 512]))["text"] for i in range(0, len(every), 512)
             ]
         self.vectors = torch.cat(parts)
+
+    def arrays(self) -> list[np.ndarray]:
+        """All that the run learns from."""
+        return [self.real, self.real_labels, self.items.images, self.drawn_labels, self.vectors.numpy()]
 
     def __call__(self, step: int) -> tuple[dict[str, Any], Tensor, Tensor | None]:
         """Pixels, vectors of their texts, and the whole bank."""
