@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from training import processes
+
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 """Coefficients of the Newton-Schulz step, from the paper: they bring singular values near 1 in five steps."""
 _STEPS = 5
@@ -43,11 +45,18 @@ def matrices(parameters: Mapping[str, Tensor], edges: Sequence[str]) -> list[str
 class Muon(torch.optim.AdamW):
     """AdamW whose groups with ``orthogonal=True`` are stepped by Muon.
 
-    Weights of more than two dimensions count as matrices of their first dimension by the others.
+    Weights of more than two dimensions count as matrices of their first dimension by the others. Several processes,
+    which must have the same gradients, make a share of the matrices orthogonal each.
+
+    Args:
+        groups: parameter groups.
+        half: make them orthogonal in bfloat16, as the paper does.
+        defaults: of AdamW.
     """
 
-    def __init__(self, groups: Iterable[dict[str, Any]], **defaults: Any) -> None:
+    def __init__(self, groups: Iterable[dict[str, Any]], *, half: bool = False, **defaults: Any) -> None:
         super().__init__([{"orthogonal": False, **group} for group in groups], **defaults)
+        self._type = torch.bfloat16 if half else torch.float32
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One step of all groups."""
@@ -77,5 +86,16 @@ class Muon(torch.optim.AdamW):
             alike.setdefault(tuple(update.shape), []).append((weight, update))
         for (rows, columns), pairs in alike.items():  # equal shapes go through the products together
             step = -group["lr"] * max(1.0, rows / columns) ** 0.5
-            for (weight, _), update in zip(pairs, orthogonal(torch.stack([u for _, u in pairs])), strict=True):
+            for (weight, _), update in zip(pairs, self._shared(torch.stack([u for _, u in pairs])), strict=True):
                 weight.mul_(1 - group["lr"] * group["weight_decay"]).add_(update.view_as(weight), alpha=step)
+
+    def _shared(self, updates: Tensor) -> Tensor:
+        """The updates made orthogonal, each by one of the processes; all get the same."""
+        rank, count = processes.world()
+        made = torch.zeros_like(updates)
+        mine = updates[rank::count]
+        if len(mine):
+            made[rank::count] = orthogonal(mine.to(self._type)).to(made.dtype)
+        if count > 1:
+            torch.distributed.all_reduce(made)
+        return made

@@ -17,7 +17,13 @@ def has_bfloat16() -> bool:
     return any(bool(found.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def autocast(wanted: bool | None, kind: str = "cpu") -> torch.autocast:
+def half(wanted: bool | None, kind: str = "cpu") -> bool:
     """bfloat16 as ``wanted``, or (None) where the processor has it; ``kind`` is torch's type of device."""
-    has = has_bfloat16() if kind == "cpu" else torch.cuda.is_bf16_supported()
-    return torch.autocast(kind, torch.bfloat16, enabled=has if wanted is None else wanted)
+    if wanted is not None:
+        return wanted
+    return has_bfloat16() if kind == "cpu" else torch.cuda.is_bf16_supported()
+
+
+def autocast(wanted: bool | None, kind: str = "cpu") -> torch.autocast:
+    """Products in bfloat16 where :func:`half` says so."""
+    return torch.autocast(kind, torch.bfloat16, enabled=half(wanted, kind))

@@ -53,7 +53,12 @@ def add_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace each gradient by its sum over the processes (each has the gradient of its share of the loss)."""
     if world()[1] == 1:
         return
-    for parameter in parameters:
+    wanted = list(parameters)
+    for parameter in wanted:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-        torch.distributed.all_reduce(parameter.grad)
+    gradients = [parameter.grad for parameter in wanted if parameter.grad is not None]
+    together = torch.cat([gradient.flatten() for gradient in gradients])  # one message, not one for each
+    torch.distributed.all_reduce(together)
+    for gradient, part in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))

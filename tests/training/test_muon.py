@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 
+from safetensors.torch import load_file  # noqa: E402
+
+import training  # noqa: E402
 from training.config import load  # noqa: E402
 from training.muon import Muon, orthogonal  # noqa: E402
 from training.recogniser import loop  # noqa: E402
@@ -18,6 +26,60 @@ def test_singular_values_are_near_one(shape: tuple[int, ...]) -> None:
     values = torch.linalg.svdvals(orthogonal(torch.randn(shape) * 1e-3))
     assert 0.7 < values.median() < 1.2
     assert values.max() < 1.3
+
+
+def test_in_half_precision_they_are_near_one_too() -> None:
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(orthogonal((torch.randn(3, 24, 24) * 1e-3).bfloat16()).float())
+    assert 0.7 < values.median() < 1.2
+    assert values.max() < 1.4
+    start = torch.randn(8, 6)
+    whole, half = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    for weight, wanted in ((whole, False), (half, True)):
+        weight.grad = start.flip(0).clone()
+        Muon([{"params": [weight], "orthogonal": True}], half=wanted, lr=0.1, weight_decay=0.0).step()
+        assert weight.dtype == torch.float32
+    assert not torch.equal(whole, half)
+    assert torch.allclose(whole, half, atol=0.01)
+
+
+_TWO = """
+import sys
+import torch
+from safetensors.torch import save_file
+from training import processes
+from training.muon import Muon
+
+rank, count = processes.world()
+torch.manual_seed(0)
+weights = [torch.nn.Parameter(torch.randn(shape)) for shape in [(4, 4)] * 3 + [(8, 4), (5,)]]
+inside, rest = weights[:4], weights[4:]
+optimiser = Muon([{"params": rest}, {"params": inside, "orthogonal": True}], lr=0.1, weight_decay=0.1)
+for _ in range(3):
+    for at, weight in enumerate(weights):
+        whole = torch.randn_like(weight)
+        weight.grad = whole * (0.25 if rank else 1 - 0.25 * (count - 1))  # shares that add up to it
+        if at == 4 and rank:
+            weight.grad = None  # AdamW steps as far by the other's share alone
+    processes.add_gradients(weights)
+    optimiser.step()
+save_file({str(at): weight.detach() for at, weight in enumerate(weights)}, f"{sys.argv[1]}-{rank}.safetensors")
+"""
+
+
+def test_processes_that_share_the_matrices_get_what_one_gets(tmp_path: Path) -> None:
+    script = tmp_path / "two.py"
+    script.write_text(_TWO, "utf-8")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(training.__file__).parents[1])}
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_addr", "127.0.0.1",
+              "--master_port", "29541"]  # fmt: skip
+    for name, how in (("one", []), ("two", launch)):
+        command = [sys.executable, *how, str(script), str(tmp_path / name)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert done.returncode == 0, done.stderr[-2000:]
+    one, first, second = (load_file(tmp_path / f"{name}.safetensors") for name in ("one-0", "two-0", "two-1"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert all(torch.allclose(first[name], one[name], atol=1e-5) for name in first)
 
 
 def test_other_groups_are_stepped_by_adamw_to_the_bit() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,8 +51,13 @@ class Encoder:
     def _text(self, messages: list[dict[str, Any]], ask: bool = False) -> str:
         return str(self.processor.apply_chat_template(messages, add_generation_prompt=ask, tokenize=False))
 
-    def _length(self, text: str) -> int:
-        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+    def _lengths(self, text: str, places: Sequence[int]) -> list[int]:
+        """How many tokens the first ``places`` characters of a text are."""
+        if self.tokenizer.is_fast:
+            made = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+            ends = [end for _, end in made["offset_mapping"]]
+            return [bisect_right(ends, place) for place in places]
+        return [len(self.tokenizer(text[:place], add_special_tokens=False)["input_ids"]) for place in places]
 
     def _tensors(self, text: str, image: Image.Image | Tensor) -> dict[str, Tensor]:
         if isinstance(image, Tensor):  # features of the picture, (1, tokens, hidden)
@@ -74,18 +80,18 @@ class Encoder:
         kept = list(turns)
         while kept:
             messages = messages_of(kept)
-            made = self._tensors(self._text(messages), image)
+            whole = self._text(messages)
+            made = self._tensors(whole, image)
             length = made["input_ids"].shape[1]
             if length <= self.max_tokens:
-                made["labels"] = self._labels(messages, made["input_ids"])
+                made["labels"] = self._labels(messages, whole, made["input_ids"])
                 return made
             kept = kept[: max(0, min(len(kept) - 1, len(kept) * self.max_tokens // length))]
         raise DataError("not even one turn fits into max_tokens", hint="raise max_tokens in the configuration")
 
-    def _labels(self, messages: list[dict[str, Any]], ids: Tensor) -> Tensor:
+    def _labels(self, messages: list[dict[str, Any]], whole: str, ids: Tensor) -> Tensor:
         labels = torch.full_like(ids, IGNORED)
-        whole = self._text(messages)
-        more = ids.shape[1] - self._length(whole)  # what the picture takes beyond its one sign; it comes first
+        places = [len(whole)]
         for at, message in enumerate(messages):
             if message["role"] != "assistant":
                 continue
@@ -95,8 +101,11 @@ class Encoder:
                     "this model's chat template rewrites earlier turns, so the loss cannot be put on answers alone",
                     hint="set turns_each: 1 in the configuration",
                 )
-            start, end = self._length(before) + more, self._length(after) + more
-            labels[0, start:end] = ids[0, start:end]
+            places += [len(before), len(after)]
+        length, *edges = self._lengths(whole, places)
+        more = ids.shape[1] - length  # what the picture takes beyond its one sign; it comes first
+        for start, end in zip(edges[::2], edges[1::2], strict=True):
+            labels[0, start + more : end + more] = ids[0, start + more : end + more]
         return labels
 
     def question(self, image: Image.Image, text: str) -> dict[str, Tensor]:

@@ -160,7 +160,8 @@ def optimiser_of(parameters: Mapping[str, nn.Parameter], plan: Plan) -> torch.op
     if not inside:
         return torch.optim.AdamW(groups, **how)
     groups.append({"params": [parameters[n] for n in inside], "full_rate": plan.matrix_rate, "orthogonal": True})
-    return Muon(groups, **how)
+    kind = next(iter(parameters.values())).device.type
+    return Muon(groups, half=precision.half(plan.bf16, kind), **how)
 
 
 def rate_at(plan: Plan, step: int, progress: float) -> float:

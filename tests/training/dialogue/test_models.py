@@ -17,7 +17,7 @@ from guqin_kg.errors import DataError, NotFoundError, UsageError  # noqa: E402
 from guqin_kg.query.session import GraphSession  # noqa: E402
 from training.dialogue import records, run, vlm  # noqa: E402
 from training.dialogue.config import load  # noqa: E402
-from training.dialogue.encode import Encoder, answers  # noqa: E402
+from training.dialogue.encode import IGNORED, Encoder, answers  # noqa: E402
 from training.dialogue.grade import Grader  # noqa: E402
 from training.dialogue.pictures import Pictures, blank, from_file  # noqa: E402
 from training.dialogue.records import Conversation  # noqa: E402
@@ -54,6 +54,19 @@ def test_an_adapter_loads_over_its_base_and_merges(
     rounding = 0.01  # the whole model is written in half precision
     assert torch.allclose(one, two, atol=rounding)
     assert (one - before).abs().max() > 3 * rounding
+
+
+def test_the_loss_is_on_the_answers_also_without_a_fast_tokenizer(
+    found: dict[str, list[Conversation]], trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = Encoder(vlm.load(str(trained))[1])
+    turns = found["train"][0].turns[:3]
+    fast = encoder.sample(blank(48), turns)
+    labels = fast["labels"][0]
+    learnt = encoder.tokenizer.decode(labels[labels != IGNORED], skip_special_tokens=True)
+    assert learnt == "".join(turn.answer for turn in turns)
+    monkeypatch.setattr(type(encoder.tokenizer), "is_fast", False)
+    assert torch.equal(encoder.sample(blank(48), turns)["labels"], fast["labels"])
 
 
 def test_an_adapter_of_another_vocabulary_or_base_is_refused(
