@@ -6,9 +6,12 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from guqin_kg.notation.grammar import Grammar
 
 
 def format_option(*choices: str, default: str | None = None) -> Callable[[Any], Any]:
@@ -32,6 +35,14 @@ def workspace_option() -> Callable[[Any], Any]:
         default=None,
         help="Workspace folder (default: the nearest above the current folder, else a per-user one).",
     )
+
+
+def reading_grammar(workspace: Path | None) -> Grammar:
+    """The grammar of the workspace given or found, else the released one (no workspace is made)."""
+    from guqin_kg.graph.workspace import existing_workspace
+    from guqin_kg.notation.grammar import workspace_grammar
+
+    return workspace_grammar(existing_workspace(workspace))
 
 
 def echo_json(data: Any) -> None:

@@ -71,8 +71,10 @@ def dataset(
       guqin dataset --out large --glyphs 19005 --per-glyph 70 --preset print,handwritten
       guqin dataset --out cluster --glyphs 500 --engine dask --workers 2 --shards parquet
     """
-    from guqin_kg.cli.notation import _grammar
+    from guqin_kg.cli.training import own_turtle
     from guqin_kg.dataset import make_plan, run_plan
+    from guqin_kg.graph.workspace import existing_workspace
+    from guqin_kg.notation.grammar import workspace_grammar
     from guqin_kg.notation.listing import read_list
 
     texts = None
@@ -80,8 +82,8 @@ def dataset(
         if not readings.is_file():
             raise NotFoundError(f"no file {readings}", hint="one reading a line")
         texts = read_list(readings)
-    grammar = _grammar(workspace)
-    extra = own_turtle(workspace)
+    space = existing_workspace(workspace)
+    grammar, extra = workspace_grammar(space), tuple(map(str, own_turtle(space)))
     plan = make_plan(
         out, glyphs=glyphs, per_glyph=per_glyph, presets=tuple(p.strip() for p in preset.split(",")), styles=styles,
         size=size, frame=frame, seed=seed, images_per_shard=images_per_shard, format=kind, readings=texts,
@@ -104,13 +106,3 @@ def dataset(
         )
     else:
         click.echo(f"{index['images']:,} pictures, {index['bytes'] / 1e6:,.1f} MB, {seconds:,} s: {out}")
-
-
-def own_turtle(workspace: Path | None) -> tuple[str, ...]:
-    """The workspace's own Turtle files, which worker processes read beside the released graph."""
-    from guqin_kg.graph.workspace import SETTINGS_FILE, find_workspace, per_user_root
-
-    here = Path.cwd()
-    if workspace is None and not any((d / SETTINGS_FILE).is_file() for d in (here, *here.parents, per_user_root())):
-        return ()
-    return tuple(str(p.resolve()) for p in find_workspace(workspace).graph_files() if p.suffix == ".ttl")

@@ -205,11 +205,11 @@ def export(
 
     ws = find_workspace(workspace)
     if fmt in ("coco", "yolo", "jsonl", "webdataset"):
-        from guqin_kg.cli.dataset import own_turtle
-        from guqin_kg.cli.notation import _grammar
+        from guqin_kg.cli.training import own_turtle
         from guqin_kg.dataset.exports import export_workspace
+        from guqin_kg.notation.grammar import workspace_grammar
 
-        grammar, extra = _grammar(workspace), own_turtle(workspace)
+        grammar, extra = workspace_grammar(ws), tuple(map(str, own_turtle(ws)))
         echo_json(export_workspace(ws.root, fmt, images=images, target=target, grammar=grammar, extra=extra, say=talk))
         return
     from guqin_kg.dialogue.exports import run_export

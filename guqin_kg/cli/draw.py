@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from guqin_kg.cli.common import echo_json, format_option, leave, talk, workspace_option
+from guqin_kg.cli.common import echo_json, format_option, leave, reading_grammar, talk, workspace_option
 from guqin_kg.errors import DataError, GuqinKGError, UsageError
 
 
@@ -39,7 +39,6 @@ def draw(
       guqin draw 名十一绰挑六 --out glyphs --preset print --seed 7 --size 64
       guqin draw --sheet piece.names --out piece.pdf
     """
-    from guqin_kg.cli.notation import _grammar
     from guqin_kg.draw.engine import Engine
     from guqin_kg.draw.spec import check_size
     from guqin_kg.draw.styles import style as style_named
@@ -48,7 +47,7 @@ def draw(
     check_size(size)
     if not readings and not sheet:
         raise UsageError("no reading given", hint="guqin draw READING --out glyphs")
-    engine = Engine(_grammar(workspace))
+    engine = Engine(reading_grammar(workspace))
     if sheet:
         _sheet(sheet, out, style, beside, fmt, engine)
         return

@@ -10,25 +10,10 @@ from typing import Any
 
 import click
 
-from guqin_kg.cli.common import echo_json, format_option, leave, talk, workspace_option
+from guqin_kg.cli.common import echo_json, format_option, leave, reading_grammar, talk, workspace_option
 from guqin_kg.errors import UsageError
 from guqin_kg.model import Notation
-from guqin_kg.notation.grammar import Grammar, default_grammar, grammar_of
-
-
-def _grammar(given: Path | None) -> Grammar:
-    """The grammar of the workspace given, of the nearest one above, or of the per-user one; else the released one."""
-    from guqin_kg.graph.workspace import SETTINGS_FILE, find_workspace, per_user_root
-    from guqin_kg.inventory import load_inventory
-
-    here = Path.cwd()
-    if given is None and not any((d / SETTINGS_FILE).is_file() for d in (here, *here.parents, per_user_root())):
-        return default_grammar()
-    workspace = find_workspace(given)
-    extra = [path for path in workspace.graph_files() if path.suffix == ".ttl"]
-    if not extra and workspace.settings.ontology is None:
-        return default_grammar()
-    return grammar_of(load_inventory(extra, base=workspace.ontology_files()))
+from guqin_kg.notation.grammar import Grammar
 
 
 @click.command()
@@ -52,7 +37,7 @@ def parse(readings: tuple[str, ...], fmt: str, workspace: Path | None) -> None:
     if not readings:
         raise UsageError("no reading given", hint="see guqin parse --help")
     texts = [line.strip() for line in sys.stdin if line.strip()] if readings == ("-",) else list(readings)
-    grammar = _grammar(workspace)
+    grammar = reading_grammar(workspace)
     found = [parse_json(text, grammar) for text in texts]
     if fmt == "json":
         echo_json(found)
@@ -126,7 +111,7 @@ def lexicon(
     from guqin_kg.notation.lexicon import curated as curated_set
 
     conditions = _conditions((*where, *more))
-    book = Lexicon(_grammar(workspace))
+    book = Lexicon(reading_grammar(workspace))
     if count and not curated:
         sizes = book.count_by_rule(conditions)
         total = sum(sizes.values())

@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from guqin_kg.cli.common import echo_json, format_option, leave, talk, workspace_option
 from guqin_kg.errors import UsageError
 
-if TYPE_CHECKING:
-    from guqin_kg.graph.workspace import Workspace
-    from guqin_kg.notation.grammar import Grammar
-
 _NAMED = 10
 """Lines of a lexicon that are left out are named up to here, and then counted."""
-
-
-def workspace_or_none(given: Path | None) -> Workspace | None:
-    """The workspace given or found above the current folder; None where there is none (none is made)."""
-    from guqin_kg.graph.workspace import SETTINGS_FILE, find_workspace
-
-    here = Path.cwd().resolve()
-    if given is None and not any((folder / SETTINGS_FILE).is_file() for folder in (here, *here.parents)):
-        return None
-    return find_workspace(given)
-
-
-def grammar_for(workspace: Workspace | None) -> Grammar:
-    """The grammar of the released graph and of the workspace's own Turtle."""
-    from guqin_kg.inventory import load_inventory
-    from guqin_kg.notation.grammar import default_grammar, grammar_of
-
-    if workspace is None:
-        return default_grammar()
-    own = [path for path in workspace.graph_files() if path.suffix == ".ttl"]
-    return grammar_of(load_inventory(own, base=workspace.ontology_files())) if own else default_grammar()
 
 
 @click.command()
@@ -77,15 +52,17 @@ def recognize(
       guqin recognize *.png --careful --format json
       guqin recognize crop.png --lexicon book.txt
     """
+    from guqin_kg.graph.workspace import existing_workspace
+    from guqin_kg.notation.grammar import workspace_grammar
     from guqin_kg.notation.listing import read_list
     from guqin_kg.recognise.recogniser import Recogniser
 
-    space = workspace_or_none(workspace)
+    space = existing_workspace(workspace)
     reader = Recogniser.open(
         base=base,
         adapter=adapter,
         lexicon=read_list(lexicon) if lexicon else None,
-        grammar=grammar_for(space),
+        grammar=workspace_grammar(space),
         workspace=space.root if space else None,
     )
     rows = reader.recognise(list(images), top=top, sequence=sequence, careful=careful)
@@ -131,9 +108,10 @@ def adapters(merge: str | None, base: Path | None, out: Path | None, fmt: str, w
       guqin adapters --merge wusheng-1457 --out models/wusheng    then: guqin recognize --base models/wusheng …
       guqin train recognizer --config adapt --data crops.jsonl --name my-book    puts one more on the shelf
     """
+    from guqin_kg.graph.workspace import existing_workspace
     from guqin_kg.recognise import shelf, towers
 
-    space = workspace_or_none(workspace)
+    space = existing_workspace(workspace)
     if merge or out:
         if not merge or not out:
             raise UsageError("--merge and --out go together", hint="guqin adapters --merge NAME --out DIR")

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from guqin_kg.cli.common import echo_json, format_option, leave, talk, workspace_option
-from guqin_kg.cli.notation import _grammar as workspace_grammar
+from guqin_kg.cli.common import echo_json, format_option, leave, reading_grammar, talk, workspace_option
 from guqin_kg.errors import GuqinKGError, ReadingError, UsageError
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def pitch(
       guqin pitch 大七八挑五 --tradition between
       guqin pitch --tunings
     """
-    grammar = workspace_grammar(workspace)
+    grammar = reading_grammar(workspace)
     if list_tunings:
         _print_tunings(grammar, fmt)
         return
@@ -211,7 +210,7 @@ def play(
         raise UsageError("give --out FILE or --each DIR", hint="guqin play --help shows examples")
     if readings == ("-",):
         readings = tuple(line.strip() for line in sys.stdin if line.strip())
-    grammar = workspace_grammar(workspace)
+    grammar = reading_grammar(workspace)
     settings: dict[str, Any] = {"tuning": tuning, "tradition": tradition, "temperament": temperament, "a4": a4}
     if each is not None:
         _play_each(readings, each, grammar, material, seed, fmt, {**settings, "ending": f".{kind}"})
@@ -343,7 +342,7 @@ def score(
 
     for out in outs:
         _check_out(out, _WRITERS)
-    grammar = workspace_grammar(workspace)
+    grammar = reading_grammar(workspace)
     found = interpret(
         _read_score(file, grammar),
         grammar,

@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from guqin_kg.cli.common import echo_json, format_option, talk, workspace_option
-from guqin_kg.cli.recognise import workspace_or_none
 from guqin_kg.cli.train_contrastive import evaluate_contrastive, train_contrastive
 from guqin_kg.cli.train_dialogue import evaluate_dialogue, train_dialogue
 from guqin_kg.cli.training import (
@@ -77,10 +76,11 @@ def train_recognizer(
         return
     need_torch()
     from guqin_kg import resources
-    from guqin_kg.recognise import shelf
+    from guqin_kg.graph.workspace import existing_workspace
+    from guqin_kg.recognise import adapter_folders, shelf
 
     config = configs.load(config_name, steps=steps, max_minutes=minutes, seed=seed)
-    space = workspace_or_none(workspace)
+    space = existing_workspace(workspace)
     start = base or (resources.folder("models") / shelf.BASE if config.starts_from == "bundled" else None)
     if start is None and config.starts_from == "given":
         raise UsageError(
@@ -92,7 +92,7 @@ def train_recognizer(
         data, name = book(data, name)
         from training.recipes import adapt
 
-        folder = out or (space.root / "adapters" if space else shelf.user_adapters()) / name
+        folder = out or (space.root / "adapters" if space else adapter_folders.per_user()) / name
         _say_start(start, base, quiet)
         about = adapt.run(
             config, start, data, name, folder,
@@ -173,13 +173,14 @@ def evaluate_recognizer(
       guqin evaluate recognizer --data labels.jsonl --pages 4,9,13,17
       guqin evaluate recognizer --data other-pages.jsonl --adapter my-book --closed --format json
     """
-    from guqin_kg.cli.recognise import grammar_for
+    from guqin_kg.graph.workspace import existing_workspace
+    from guqin_kg.notation.grammar import workspace_grammar
     from guqin_kg.recognise.recogniser import Recogniser
     from training.evaluate import measure
 
-    space = workspace_or_none(workspace)
+    space = existing_workspace(workspace)
     reader = Recogniser.open(
-        base=base, adapter=adapter, grammar=grammar_for(space), workspace=space.root if space else None
+        base=base, adapter=adapter, grammar=workspace_grammar(space), workspace=space.root if space else None
     )
     chosen = set(pages.split(",")) if pages else None
     report = measure.on_file(reader, data, pages=chosen, closed=closed, sequence=sequence, careful=careful)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from guqin_kg.cli.common import echo_json, format_option, workspace_option
+from guqin_kg.cli.common import echo_json, format_option, reading_grammar, workspace_option
 from guqin_kg.cli.training import (
     FILE,
     FOLDER,
@@ -88,12 +88,11 @@ def train_contrastive(
         return
     folder = given(out)
     warn_of_code(trust_remote_code, config.base)
-    from guqin_kg.cli.recognise import grammar_for, workspace_or_none
     from training.evaluate.retrieval import lines
     from training.recipes import contrastive as recipe
 
     figures = recipe.contrastive(
-        config, folder, names=names, cache=cache or drawn_cache(), grammar=grammar_for(workspace_or_none(workspace)),
+        config, folder, names=names, cache=cache or drawn_cache(), grammar=reading_grammar(workspace),
         quiet=quiet, trust_remote_code=trust_remote_code, command=typed(),
     )  # fmt: skip
     finish(fmt, folder, figures, f"{figures['steps']} steps, last loss {figures['loss']}", *lines(figures))
@@ -111,21 +110,22 @@ def _adapt(
     fmt: str,
     workspace: Path | None,
 ) -> None:
-    from guqin_kg.cli.recognise import grammar_for, workspace_or_none
-    from guqin_kg.recognise import shelf, towers
+    from guqin_kg.graph.workspace import existing_workspace
+    from guqin_kg.notation.grammar import workspace_grammar
+    from guqin_kg.recognise import adapter_folders, towers
     from guqin_kg.recognise.words import Words
 
     data, name = book(data, name)
     from training.recipes import contrastive_adapt as recipe
 
-    space = workspace_or_none(workspace)
-    crops = recipe.crops_of(data, Words(grammar_for(space)))
+    space = existing_workspace(workspace)
+    crops = recipe.crops_of(data, Words(workspace_grammar(space)))
     if not quiet:
         recipe.say_skipped(crops)
     if pages:
         crops = crops.of_pages(set(pages.split(",")))
-    shelf_place = (space.root / "adapters" if space else shelf.user_adapters()) / towers.BASE
-    folder = out or shelf_place / name
+    place = (space.root / "adapters" if space else adapter_folders.per_user()) / towers.BASE
+    folder = out or place / name
     about = recipe.adapt(
         config, crops, name, folder, cache=cache or drawn_cache(), extra=own_turtle(space), credit=credit,
         command=typed(), quiet=quiet,
@@ -212,15 +212,16 @@ def evaluate_contrastive(
       guqin evaluate contrastive --names names.txt --styles ma-shan-zheng,long-cang --preset handwritten --each 3
       guqin evaluate contrastive --notations 200 --audio
     """
-    from guqin_kg.cli.recognise import grammar_for, workspace_or_none
     from guqin_kg.errors import UsageError
+    from guqin_kg.graph.workspace import existing_workspace
+    from guqin_kg.notation.grammar import workspace_grammar
     from training.evaluate import retrieval
 
     if (data is not None) + (names is not None) + (notations is not None) != 1:
         raise UsageError("measure on one thing: --data CROPS, --names FILE or --notations N", hint="see --help")
-    space = workspace_or_none(workspace)
+    space = existing_workspace(workspace)
     towers = _opened(model, adapter, space, trust_remote_code)
-    grammar = grammar_for(space)
+    grammar = workspace_grammar(space)
     if data is not None:
         report = retrieval.on_crops(towers, data, grammar, set(pages.split(",")) if pages else None)
     else:

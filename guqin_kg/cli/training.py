@@ -120,8 +120,8 @@ def typed() -> str:
 
 
 def own_turtle(space: Workspace | None) -> tuple[Path, ...]:
-    """Turtle files of a workspace, which may state components of its own."""
-    return tuple(p for p in space.graph_files() if p.suffix == ".ttl") if space else ()
+    """Turtle files of a workspace that may state signs of its own, for those who read the released graph themselves."""
+    return tuple(path.resolve() for path in space.own_sign_files()) if space else ()
 
 
 def given(out: Path | None) -> Path:

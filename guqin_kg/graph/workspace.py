@@ -152,12 +152,15 @@ class Workspace:
         files = [p for p in root.rglob("*.ttl") if p.relative_to(root).parts[0] not in skip]
         return sorted(files, key=lambda p: p.relative_to(root).as_posix())
 
-    def sign_files(self) -> list[Path]:
-        """The Turtle files that may speak of signs, rules or traditions: the ontology without its compound
-        notations, and the user's own without those that `guqin add` and `import` keep (unless signs stand there).
+    def own_sign_files(self) -> list[Path]:
+        """The user's Turtle files that may speak of signs, rules or traditions: all but those that `guqin add` and
+        `import` keep, and these where signs stand there.
         """
-        released = [p for p in self.ontology_files() if p.parent.name != "curated"]
-        return released + [p for p in self.graph_files() if p.suffix == ".ttl" and _may_state_signs(p)]
+        return [p for p in self.graph_files() if p.suffix == ".ttl" and _may_state_signs(p)]
+
+    def sign_files(self) -> list[Path]:
+        """The same of the ontology (without its compound notations), then those of the user."""
+        return [p for p in self.ontology_files() if p.parent.name != "curated"] + self.own_sign_files()
 
     @property
     def max_bytes(self) -> int:
@@ -211,8 +214,8 @@ def per_user_root() -> Path:
     return Path(platformdirs.user_data_dir("guqin-kg", appauthor=False)) / "workspace"
 
 
-def find_workspace(given: Path | None = None, *, start: Path | None = None) -> Workspace:
-    """The workspace to work in: the one given, the nearest above the current folder, else the per-user one (made then).
+def existing_workspace(given: Path | None = None, *, start: Path | None = None) -> Workspace | None:
+    """The workspace given, the nearest above the current folder, or the per-user one; None where there is none.
 
     Raises:
         NotFoundError: the folder given is no workspace.
@@ -230,14 +233,27 @@ def find_workspace(given: Path | None = None, *, start: Path | None = None) -> W
         if (folder / SETTINGS_FILE).is_file():
             return Workspace(folder)
     root = per_user_root()
-    if not (root / SETTINGS_FILE).is_file():
-        if not os.access(_existing(root), os.W_OK):
-            raise DataError(
-                f"no workspace above {here}, and {root} cannot be made",
-                code="no-workspace",
-                hint="make one with `guqin init DIR` and work there",
-            )
-        init_workspace(root)
+    return Workspace(root, per_user=True) if (root / SETTINGS_FILE).is_file() else None
+
+
+def find_workspace(given: Path | None = None, *, start: Path | None = None) -> Workspace:
+    """The workspace to work in, as :func:`existing_workspace`; where there is none the per-user one is made.
+
+    Raises:
+        NotFoundError: the folder given is no workspace.
+        DataError: there is none, and none can be made.
+    """
+    found = existing_workspace(given, start=start)
+    if found is not None:
+        return found
+    root = per_user_root()
+    if not os.access(_existing(root), os.W_OK):
+        raise DataError(
+            f"no workspace above {(start or Path.cwd()).resolve()}, and {root} cannot be made",
+            code="no-workspace",
+            hint="make one with `guqin init DIR` and work there",
+        )
+    init_workspace(root)
     return Workspace(root, per_user=True)
 
 

@@ -13,7 +13,6 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from guqin_kg import resources
-from guqin_kg.errors import DataError, LimitError, MissingExtraError, NotFoundError, UsageError
+from guqin_kg.errors import LimitError, MissingExtraError, NotFoundError, UsageError
+from guqin_kg.recognise import adapter_folders
 from guqin_kg.recognise.vocabulary import Vocabulary
 from guqin_kg.recognise.weights import check_calibration, file_hash, merge, read_adapter, read_json, read_safetensors
 
@@ -59,42 +59,18 @@ class Model:
     adapter: dict[str, Any] | None = None
 
 
-def user_adapters() -> Path:
-    """The folder of adapters of the per-user workspace (it need not exist)."""
-    from guqin_kg.graph.workspace import per_user_root
-
-    return per_user_root() / "adapters"
-
-
 def places(workspace: Path | None = None) -> list[Path]:
     """The folders searched for adapters, nearest first."""
     out = [workspace / "adapters"] if workspace else []
-    out.append(user_adapters())
+    out.append(adapter_folders.per_user())
     with contextlib.suppress(NotFoundError):
         out.append(resources.folder("models") / "adapters")
     return out
 
 
 def adapters(workspace: Path | None = None) -> list[dict[str, Any]]:
-    """What is on the shelf: see :func:`rows_of`."""
-    return rows_of(places(workspace))
-
-
-def rows_of(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """``adapter.json`` of each adapter in these folders with its ``folder``; nearer ones hide farther ones.
-
-    One that is damaged does not hide the others: its row has its folder's name and, under ``damaged``, what is wrong.
-    """
-    seen: dict[str, dict[str, Any]] = {}
-    for place in folders:
-        for path in sorted(place.glob("[!.]*/adapter.json")):
-            try:
-                row = read_adapter(path.parent)
-            except DataError as error:
-                row = {"damaged": error.message}
-            row.setdefault("name", path.parent.name)
-            seen.setdefault(str(row["name"]), {**row, "folder": str(path.parent)})
-    return [seen[name] for name in sorted(seen)]
+    """What is on the shelf: see :func:`adapter_folders.rows_of`."""
+    return adapter_folders.rows_of(places(workspace))
 
 
 def find_adapter(name: str, workspace: Path | None = None) -> Path:

@@ -15,6 +15,7 @@ import numpy as np
 
 from guqin_kg import resources
 from guqin_kg.errors import DataError, NotFoundError, UsageError
+from guqin_kg.recognise import adapter_folders
 from guqin_kg.recognise.network import Network
 from guqin_kg.recognise.weights import file_hash, merge, read_adapter, read_json, read_safetensors
 
@@ -229,17 +230,13 @@ def trunk_hash(weights: Mapping[str, Array]) -> str:
 
 def adapter_places(model: Path, workspace: Path | None = None) -> list[Path]:
     """Folders searched for adapters of contrastive models, nearest first."""
-    from guqin_kg.recognise import shelf
-
     out = [workspace / "adapters" / BASE] if workspace else []
-    return [*out, shelf.user_adapters() / BASE, model / "adapters"]
+    return [*out, adapter_folders.per_user() / BASE, model / "adapters"]
 
 
 def adapters(model: Path | None = None, workspace: Path | None = None) -> list[dict[str, Any]]:
     """``adapter.json`` of each adapter of contrastive models, with its ``folder``; nearer ones hide farther ones."""
-    from guqin_kg.recognise import shelf
-
-    found = shelf.rows_of(adapter_places(model or resources.folder("models") / BASE, workspace))
+    found = adapter_folders.rows_of(adapter_places(model or resources.folder("models") / BASE, workspace))
     return [{"model": BASE, **row} for row in found]
 
 

@@ -13,14 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from guqin_kg.errors import DataError, NotFoundError, StoreLockedError, UsageError
+from guqin_kg.errors import DataError, NotFoundError, ReadingError, StoreLockedError, UsageError
 from guqin_kg.graph import journal
 from guqin_kg.graph.build import build, is_current
 from guqin_kg.graph.diff import changes_since
 from guqin_kg.graph.edit import add_readings
 from guqin_kg.graph.lock import writing
 from guqin_kg.graph.store import current, statement_hash, store_folder, store_hash
-from guqin_kg.graph.workspace import Workspace, find_workspace, init_workspace
+from guqin_kg.graph.workspace import Workspace, existing_workspace, find_workspace, init_workspace
+from guqin_kg.notation.format import short_reading
+from guqin_kg.notation.parse import parse
 
 FILES = ("a.ttl", "b.ttl", "sub/c.ttl")
 
@@ -249,6 +251,46 @@ def test_workspaces_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     personal = find_workspace(start=tmp_path)
     assert personal.per_user
     assert (personal.root / "guqin.toml").is_file()
+
+
+def test_commands_that_only_read_make_no_workspace_and_see_the_signs_of_the_personal_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from click.testing import CliRunner
+
+    from guqin_kg.cli.train import train
+    from guqin_kg.notation.grammar import default_grammar, workspace_grammar
+
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    assert existing_workspace(start=tmp_path) is None
+    assert not (tmp_path / "home").exists()
+    assert workspace_grammar(None) is default_grammar()
+    personal = find_workspace(start=tmp_path)
+    assert existing_workspace(start=tmp_path) == personal
+    assert workspace_grammar(personal) is default_grammar()
+    (personal.graph / "many.ttl").write_text("# Notations added with `guqin add`\n", "utf-8")
+    assert workspace_grammar(personal) is default_grammar()  # compound notations change no rule
+    (personal.graph / "mine.ttl").write_text(_SIGN, "utf-8")
+    grammar = workspace_grammar(existing_workspace(start=tmp_path))
+    assert short_reading(parse("散抨一", grammar), grammar) == "散抨一"
+    with pytest.raises(ReadingError):
+        parse("散抨一", workspace_grammar(None))
+    seen: list[tuple[Path, ...]] = []
+    pytest.importorskip("torch", reason="needs the [train] extra")
+    monkeypatch.setattr("training.recipes.base.run", lambda *_, extra, **__: seen.append(extra) or {})
+    monkeypatch.chdir(tmp_path)
+    CliRunner().invoke(train, ["recognizer", "--config", "tiny", "--out", str(tmp_path / "out"), "--quiet"])
+    assert seen == [((personal.graph / "mine.ttl").resolve(),)]
+
+
+_SIGN = """
+@prefix gq: <https://w3id.org/guqin/ontology#> .
+@prefix gqr: <https://w3id.org/guqin/resource/> .
+@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+gqr:rh-ping a gq:BasicNotation, gq:RightHandTechnique ;
+  gq:notationName "抨" ; gq:traditionalName "抨" ; gq:fullName "抨" ; rdfs:label "抨"@zh, "ping"@en ;
+  gq:hand gq:RightHand ; gq:minStrings 1 ; gq:maxStrings 1 ; gq:grammarRole gqr:role-stroke .
+"""
 
 
 @pytest.mark.parametrize(

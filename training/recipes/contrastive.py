@@ -116,7 +116,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--images-each", type=int)
     parser.add_argument("--log-every", type=int)
     given = parser.parse_args(arguments)
-    from guqin_kg.cli.recognise import grammar_for, workspace_or_none
+    from guqin_kg.graph.workspace import existing_workspace
+    from guqin_kg.notation.grammar import workspace_grammar
     from training import processes
 
     try:
@@ -125,7 +126,7 @@ def main(arguments: list[str] | None = None) -> int:
             images_each=given.images_each, log_every=given.log_every,
         )  # fmt: skip
         command = processes.typed("training.recipes.contrastive", given.config, given.out)
-        grammar = grammar_for(workspace_or_none(given.workspace))
+        grammar = workspace_grammar(existing_workspace(given.workspace))
         figures = contrastive(config, given.out, names=given.names, cache=given.cache, grammar=grammar, command=command)
     except GuqinKGError as error:
         sys.stderr.write(f"{error}\n")
