@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from guqin_kg.errors import DataError, LimitError, NotFoundError
+from guqin_kg.recognise.surroundings import glyph_box, without_rules
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,6 +38,9 @@ _OVERSHOOT = 1.1
 
 _SAMPLE_FORMAT, _UNSIGNED = 339, 1
 """The TIFF tag that says how a number is meant, and its value for unsigned integers."""
+
+_INK = 90
+"""What is brighter counts as ink, in a picture with ink at 255."""
 
 _CONTRAST = 24
 """Grey levels between paper and ink below which a picture counts as blank."""
@@ -178,7 +182,7 @@ def fit(grey: np.ndarray, height: int, width: int, margin: int = 1) -> Fitted:
     from PIL import Image
 
     rows, columns = grey.shape
-    ink = to_ink(grey)
+    ink = without_rules(to_ink(grey), _INK)
     box = ink_box(ink)
     if box is None:
         return Fitted(np.zeros((height, width), np.uint8), 1.0, (0.0, 0.0), (columns, rows), True)
@@ -206,14 +210,14 @@ def to_ink(grey: np.ndarray) -> np.ndarray:
     return ((value if dark_paper else 1 - value) * 255).astype(np.uint8)
 
 
-def ink_box(ink: np.ndarray, threshold: int = 90) -> tuple[int, int, int, int] | None:
-    """``x0, y0, x1, y1`` of the ink brighter than ``threshold``, lone specks left out; None when there is none."""
+def ink_box(ink: np.ndarray, threshold: int = _INK) -> tuple[int, int, int, int] | None:
+    """``x0, y0, x1, y1`` of the glyph whose ink is brighter than ``threshold``; None when there is none.
+
+    Specks and scraps of neighbours around it are left out.
+    """
     dark = ink > threshold
     if min(dark.shape) > 2:
         around = np.pad(dark, 1).astype(np.uint8)
         columns = around[:, :-2] + around[:, 1:-1] + around[:, 2:]
         dark &= columns[:-2] + columns[1:-1] + columns[2:] > 1
-    ys, xs = np.flatnonzero(dark.any(1)), np.flatnonzero(dark.any(0))
-    if not len(ys):
-        return None
-    return int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1
+    return glyph_box(dark)

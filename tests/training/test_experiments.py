@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("torch", reason="needs the [train] extra")
 
 from guqin_kg import resources
+from guqin_kg.draw import draw_spec, sample_spec
+from guqin_kg.notation.parse import parse
 from guqin_kg.recognise.weights import file_hash
 from training.evaluate import experiments
+from training.evaluate.spoilt import WAYS
 from training.recipes.base import started_from
 from training.recogniser.card import of_model
 
@@ -32,6 +36,25 @@ def test_data_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as error:
         experiments.main(["base", "--out", str(tmp_path)])
     assert error.value.code == 2
+
+
+def test_crops_are_spoilt_in_every_way_and_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = []
+    for number, reading in enumerate(("大九勾四", "散挑五", "名十剔六")):
+        drawing = draw_spec(sample_spec(parse(reading), "clean", number, size=96, frame="crop", styles=["kai"]))
+        Image.fromarray(drawing.pixels).save(tmp_path / f"{number}.png")
+        rows.append(json.dumps({"file": f"{number}.png", "reading": reading, "page": 1}, ensure_ascii=False))
+    (tmp_path / "labels.jsonl").write_text("\n".join(rows), "utf-8")
+    arguments = ["spoilt", "--data", str(tmp_path / "labels.jsonl"), "--out", str(tmp_path / "out")]
+    assert experiments.main(arguments) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found.pop("crops") == 3
+    assert found.keys() == WAYS.keys()
+    assert all(row["top1"] == 1 for name, row in found.items() if "rule" in name or name == "as they are"), found
+    pictures = [Image.open(tmp_path / f"{number}.png") for number in (0, 1)]
+    once, again = ([spoil(*pictures).tobytes() for spoil in WAYS.values()] for _ in range(2))
+    assert once == again
+    assert len(set(once)) == len(WAYS)
 
 
 def _stages(stage: dict[str, Any]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@
     python -m training.evaluate.experiments base  --data LABELS --names NAMES --out DIR
     python -m training.evaluate.experiments adapt --data LABELS --crops 100 --out DIR
     python -m training.evaluate.experiments prior --data LABELS [--adapter DIR] --out DIR
+    python -m training.evaluate.experiments spoilt --data LABELS [--adapter DIR] [--crops 400] --out DIR
     python -m training.evaluate.experiments curve --out DIR
 
 ``LABELS`` are crops with pages, ``NAMES`` a list of readings. Test pages are fixed here; they are never adapted on.
@@ -29,7 +30,7 @@ from guqin_kg.notation.listing import read_list
 from guqin_kg.notation.parse import parse
 from guqin_kg.recognise import shelf
 from guqin_kg.recognise.candidate import Candidate
-from guqin_kg.recognise.images import fit
+from guqin_kg.recognise.images import fit, load_grey
 from guqin_kg.recognise.recogniser import Recogniser
 from training.evaluate import measure, plot
 from training.recogniser.crops import Crops, read_crops
@@ -226,6 +227,28 @@ def other_bias(reader: Recogniser, real: Sequence[Sequence[Candidate]], count: i
     return round(float(options[int(np.argmin(gap))]), 2)
 
 
+def spoilt(args: argparse.Namespace) -> dict[str, Any]:
+    """The pages that are not kept for testing, spoilt in ways that other scans and prints may have."""
+    from PIL import Image
+
+    from training.evaluate.spoilt import WAYS
+
+    reader = Recogniser.open(base=args.base, adapter=args.adapter, grammar=default_grammar())
+    crops = read_crops(args.data, reader.words, reader.vocabulary)
+    pool = crops.where(lambda row: row.page not in TEST_PAGES)
+    order = np.random.default_rng(args.seed).permutation(len(pool.rows))
+    rows = [pool.rows[at] for at in (order[: args.crops] if args.crops else order)]
+    pictures = [Image.fromarray(load_grey(row.file)) for row in rows]
+    out: dict[str, Any] = {"crops": len(rows)}
+    for name, spoil in WAYS.items():
+        beside = [*pictures[7:], *pictures[:7]]
+        seen = [np.asarray(spoil(*pair)) for pair in zip(pictures, beside, strict=True)]
+        windows = np.stack([fit(grey, reader.height, reader.width).pixels for grey in seen])
+        found = on_windows(reader, windows, [row.reading for row in rows], name)
+        out[name] = {key: found[key] for key in ("top1", "top5", "called_no_jianzi")}
+    return out
+
+
 def curve(args: argparse.Namespace) -> dict[str, Any]:
     """Accuracy against the number of real crops, from the ``base`` and ``adapt-*`` files in ``--out``."""
     rows = [json.loads(path.read_text("utf-8")) for path in sorted(args.out.glob("adapt*.json"))]
@@ -257,8 +280,6 @@ def prior(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _windows(reader: Recogniser, crops: Crops) -> np.ndarray:
-    from guqin_kg.recognise.images import load_grey
-
     return np.stack([fit(load_grey(row.file), reader.height, reader.width).pixels for row in crops.rows])
 
 
@@ -269,7 +290,7 @@ def _pages(crops: Crops, pages: Sequence[int]) -> Crops:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one experiment and write ``NAME.json`` into ``--out``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("experiment", choices=("base", "adapt", "prior", "curve"))
+    parser.add_argument("experiment", choices=("base", "adapt", "prior", "spoilt", "curve"))
     parser.add_argument("--data", type=Path, help="labelled crops (not for curve)")
     parser.add_argument("--names", type=Path)
     parser.add_argument("--base", type=Path)
@@ -285,7 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     if args.data is None and args.experiment != "curve":
         parser.error("--data is needed")
-    found = {"base": base, "adapt": adapt, "prior": prior, "curve": curve}[args.experiment](args)
+    found = {"base": base, "adapt": adapt, "prior": prior, "spoilt": spoilt, "curve": curve}[args.experiment](args)
     name = args.experiment + (f"-{args.label}" if args.label else "")
     (args.out / f"{name}.json").write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", "utf-8")
     json.dump(found, sys.stdout, ensure_ascii=False, indent=1)
