@@ -39,8 +39,7 @@ def workspace_option() -> Callable[[Any], Any]:
 
 def reading_grammar(workspace: Path | None) -> Grammar:
     """The grammar of the workspace given or found, else the released one (no workspace is made)."""
-    from guqin_kg.graph.workspace import existing_workspace
-    from guqin_kg.notation.grammar import workspace_grammar
+    from guqin_kg.graph.workspace import existing_workspace, workspace_grammar
 
     return workspace_grammar(existing_workspace(workspace))
 

@@ -73,8 +73,7 @@ def dataset(
     """
     from guqin_kg.cli.training import own_turtle
     from guqin_kg.dataset import make_plan, run_plan
-    from guqin_kg.graph.workspace import existing_workspace
-    from guqin_kg.notation.grammar import workspace_grammar
+    from guqin_kg.graph.workspace import existing_workspace, workspace_grammar
     from guqin_kg.notation.listing import read_list
 
     texts = None

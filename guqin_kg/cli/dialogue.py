@@ -207,7 +207,7 @@ def export(
     if fmt in ("coco", "yolo", "jsonl", "webdataset"):
         from guqin_kg.cli.training import own_turtle
         from guqin_kg.dataset.exports import export_workspace
-        from guqin_kg.notation.grammar import workspace_grammar
+        from guqin_kg.graph.workspace import workspace_grammar
 
         grammar, extra = workspace_grammar(ws), tuple(map(str, own_turtle(ws)))
         echo_json(export_workspace(ws.root, fmt, images=images, target=target, grammar=grammar, extra=extra, say=talk))

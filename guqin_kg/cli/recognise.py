@@ -52,8 +52,7 @@ def recognize(
       guqin recognize *.png --careful --format json
       guqin recognize crop.png --lexicon book.txt
     """
-    from guqin_kg.graph.workspace import existing_workspace
-    from guqin_kg.notation.grammar import workspace_grammar
+    from guqin_kg.graph.workspace import existing_workspace, workspace_grammar
     from guqin_kg.notation.listing import read_list
     from guqin_kg.recognise.recogniser import Recogniser
 

@@ -173,8 +173,7 @@ def evaluate_recognizer(
       guqin evaluate recognizer --data labels.jsonl --pages 4,9,13,17
       guqin evaluate recognizer --data other-pages.jsonl --adapter my-book --closed --format json
     """
-    from guqin_kg.graph.workspace import existing_workspace
-    from guqin_kg.notation.grammar import workspace_grammar
+    from guqin_kg.graph.workspace import existing_workspace, workspace_grammar
     from guqin_kg.recognise.recogniser import Recogniser
     from training.evaluate import measure
 

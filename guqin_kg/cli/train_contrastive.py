@@ -110,8 +110,7 @@ def _adapt(
     fmt: str,
     workspace: Path | None,
 ) -> None:
-    from guqin_kg.graph.workspace import existing_workspace
-    from guqin_kg.notation.grammar import workspace_grammar
+    from guqin_kg.graph.workspace import existing_workspace, workspace_grammar
     from guqin_kg.recognise import adapter_folders, towers
     from guqin_kg.recognise.words import Words
 
@@ -213,8 +212,7 @@ def evaluate_contrastive(
       guqin evaluate contrastive --notations 200 --audio
     """
     from guqin_kg.errors import UsageError
-    from guqin_kg.graph.workspace import existing_workspace
-    from guqin_kg.notation.grammar import workspace_grammar
+    from guqin_kg.graph.workspace import existing_workspace, workspace_grammar
     from training.evaluate import retrieval
 
     if (data is not None) + (names is not None) + (notations is not None) != 1:

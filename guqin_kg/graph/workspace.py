@@ -8,10 +8,13 @@ import tomllib
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guqin_kg import resources
 from guqin_kg.errors import DataError, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from guqin_kg.notation.grammar import Grammar
 
 SETTINGS_FILE = "guqin.toml"
 LEXICONS = ("none", "full")
@@ -261,3 +264,14 @@ def _existing(path: Path) -> Path:
     while not path.exists():
         path = path.parent
     return path
+
+
+def workspace_grammar(workspace: Workspace | None) -> Grammar:
+    """The grammar of a workspace's ontology and of the signs that its own files state; without one the released."""
+    from guqin_kg.inventory import load_inventory
+    from guqin_kg.notation.grammar import default_grammar, grammar_of
+
+    own = workspace.own_sign_files() if workspace else []
+    if workspace is None or (workspace.settings.ontology is None and not own):
+        return default_grammar()
+    return grammar_of(load_inventory(own, base=workspace.ontology_files()))

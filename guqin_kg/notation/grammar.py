@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 from guqin_kg import resources
 from guqin_kg.errors import DataError
@@ -34,9 +34,6 @@ from guqin_kg.notation.pattern import (
     settle_fields,
     trie_regex,
 )
-
-if TYPE_CHECKING:
-    from guqin_kg.graph.workspace import Workspace
 
 _RDFS_LABEL = "http://www.w3.org/2000/01/rdf-schema#label"
 _SKOS_DEFINITION = "http://www.w3.org/2004/02/skos/core#definition"
@@ -324,13 +321,6 @@ def grammar_of(inventory: Inventory) -> Grammar:
     if found is None:
         found = _cache[inventory.content_hash] = Grammar(inventory)
     return found
-
-
-def workspace_grammar(workspace: Workspace | None) -> Grammar:
-    """The grammar of a workspace's ontology and of the signs that its own files state; without one the released."""
-    if workspace is None or (workspace.settings.ontology is None and not workspace.own_sign_files()):
-        return default_grammar()
-    return grammar_of(load_inventory(base=workspace.sign_files()))
 
 
 def default_grammar(extra: tuple[Path, ...] = ()) -> Grammar:

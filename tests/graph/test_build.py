@@ -20,7 +20,7 @@ from guqin_kg.graph.diff import changes_since
 from guqin_kg.graph.edit import add_readings
 from guqin_kg.graph.lock import writing
 from guqin_kg.graph.store import current, statement_hash, store_folder, store_hash
-from guqin_kg.graph.workspace import Workspace, existing_workspace, find_workspace, init_workspace
+from guqin_kg.graph.workspace import Workspace, existing_workspace, find_workspace, init_workspace, workspace_grammar
 from guqin_kg.notation.format import short_reading
 from guqin_kg.notation.parse import parse
 
@@ -259,7 +259,7 @@ def test_commands_that_only_read_make_no_workspace_and_see_the_signs_of_the_pers
     from click.testing import CliRunner
 
     from guqin_kg.cli.train import train
-    from guqin_kg.notation.grammar import default_grammar, workspace_grammar
+    from guqin_kg.notation.grammar import default_grammar
 
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
     assert existing_workspace(start=tmp_path) is None

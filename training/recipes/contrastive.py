@@ -116,8 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--images-each", type=int)
     parser.add_argument("--log-every", type=int)
     given = parser.parse_args(arguments)
-    from guqin_kg.graph.workspace import existing_workspace
-    from guqin_kg.notation.grammar import workspace_grammar
+    from guqin_kg.graph.workspace import existing_workspace, workspace_grammar
     from training import processes
 
     try:
