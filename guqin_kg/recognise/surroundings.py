@@ -52,9 +52,14 @@ def without_rules(ink: np.ndarray, threshold: int) -> np.ndarray:
         ink: ``(height, width)``.
         threshold: what is brighter is ink.
     """
+    width, band = ink.shape[1], round(_BAND * ink.shape[1]) + _LEAST
+    upper, lower = (edge.max(0) > threshold for edge in (ink[:2], ink[-2:]))
+    sides = [bool(upper[part].any() and lower[part].any()) for part in (slice(band), slice(-band, None))]
+    if not any(sides):
+        return ink
     dark = ink > threshold
-    width = dark.shape[1]
-    left, right = _line(dark), width - _line(dark[:, ::-1])
+    left = _line(dark) if sides[0] else 0
+    right = width - (_line(dark[:, ::-1]) if sides[1] else 0)
     if (left, right) == (0, width) or left >= right:
         return ink
     glyph = np.flatnonzero(dark[:, left:right].any(1))
@@ -93,34 +98,41 @@ def _line(dark: np.ndarray) -> int:
 
 def glyph_box(dark: np.ndarray) -> tuple[int, int, int, int] | None:
     """``x0, y0, x1, y1`` of what is dark but for specks and scraps around it; None where nothing is dark."""
-    box = [0, 0, dark.shape[1], dark.shape[0]]
-    before: list[int] = []
-    while box != before:
-        before = box.copy()
+    box, whole = [0, 0, dark.shape[1], dark.shape[0]], (dark.shape[1], dark.shape[0])
+    cut = True
+    while cut:
+        cut = False
         for axis in (0, 1):
             inside = dark[box[1] : box[3], box[0] : box[2]]
-            inside = inside if axis else inside.T  # lines run along the side that is looked at
-            if not inside.any():
+            inked = np.flatnonzero(inside.any(axis))
+            if not len(inked):
                 return None
-            start = _start(inside, at_edge=box[axis] == 0)
-            end = len(inside) - _start(inside[::-1], at_edge=box[axis + 2] == dark.shape[1 - axis])
-            box[axis], box[axis + 2] = box[axis] + start, box[axis] + end
+            at_edges = (box[axis] + inked[0] == 0, box[axis] + inked[-1] + 1 == whole[axis])
+            first, last = _glyph_of(inside if axis else inside.T, inked, at_edges)
+            cut |= (first, last) != (0, len(inked) - 1)
+            box[axis], box[axis + 2] = box[axis] + int(inked[first]), box[axis] + int(inked[last]) + 1
     return box[0], box[1], box[2], box[3]
 
 
-def _start(dark: np.ndarray, at_edge: bool) -> int:
-    """The line at which the glyph begins: behind the first group of lines with ink, where that is no part of it."""
-    seen = dark.sum(1)
-    inked = np.flatnonzero(seen)
-    start, size = int(inked[0]), int(inked[-1] - inked[0]) + 1
+def _glyph_of(dark: np.ndarray, inked: np.ndarray, at_edges: tuple[bool, bool]) -> tuple[int, int]:
+    """The first and last of the ``inked`` lines of ``dark`` that belong to the glyph, as places in ``inked``."""
+    size = int(inked[-1] - inked[0]) + 1
     jumps = np.flatnonzero(np.diff(inked) > max(_APART, _GAP * size))
-    if not len(jumps):
-        return start
-    first, then = int(inked[jumps[0]]) + 1, int(inked[jumps[0] + 1])
-    thick, ink = first - start, seen[start:first].sum() / seen.sum()
-    speck = thick <= max(_APART, _SPECK * size) and ink < _SPECK_INK
-    scrap = at_edge and start == 0 and thick <= _SCRAP * size and ink < _SCRAP_INK
-    if scrap:  # a stroke along the side may be the string number 一
-        across = np.flatnonzero(dark.any(0))
-        scrap = dark[start:first].any(0).sum() < _SCRAP_WIDE * (across[-1] - across[0] + 1)
-    return then if speck or scrap else start
+    first, last = 0, len(inked) - 1
+    if len(jumps) and _is_foreign(dark, inked[: jumps[0] + 1], size, at_edges[0]):
+        first = int(jumps[0]) + 1
+    if len(jumps) and jumps[-1] >= first and _is_foreign(dark, inked[jumps[-1] + 1 :], size, at_edges[1]):
+        last = int(jumps[-1])
+    return first, last
+
+
+def _is_foreign(dark: np.ndarray, lines: np.ndarray, size: int, at_edge: bool) -> bool:
+    """Whether these lines of a picture, which stand apart at its side, are a speck or a scrap."""
+    part = dark[lines[0] : lines[-1] + 1]
+    thick, ink = len(part), part.sum() / dark.sum()
+    if thick <= max(_APART, _SPECK * size) and ink < _SPECK_INK:
+        return True
+    if not at_edge or thick > _SCRAP * size or ink >= _SCRAP_INK:
+        return False
+    across = np.flatnonzero(dark.any(0))  # a stroke along the side may be the string number 一
+    return bool(part.any(0).sum() < _SCRAP_WIDE * (across[-1] - across[0] + 1))
