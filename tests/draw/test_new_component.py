@@ -16,22 +16,12 @@ from guqin_kg.draw.strokes import PathError, parse_path
 from guqin_kg.inventory import load_inventory
 from guqin_kg.notation.grammar import grammar_of
 from guqin_kg.notation.parse import parse
-
-BLOCK = """
-@prefix gq: <https://w3id.org/guqin/ontology#> .
-@prefix gqr: <https://w3id.org/guqin/resource/> .
-@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
-gqr:rh-ping a gq:BasicNotation, gq:RightHandTechnique ;
-  gq:notationName "抨" ; gq:traditionalName "抨" ; gq:fullName "抨" ; rdfs:label "抨"@zh, "ping"@en ;
-  gq:hand gq:RightHand ; gq:minStrings 1 ; gq:maxStrings 1 ; gq:grammarRole gqr:role-stroke ;
-  gq:partRole gq:rightHandPart ; gq:layoutRole gqr:layout-over-string ; gq:writtenForm gqr:rh-ping\\/form-1 .
-gqr:rh-ping\\/form-1 a gq:WrittenForm ; gq:preferred true %s .
-"""
+from tests.new_sign import ping
 
 
 def _engine(tmp_path: Path, form: str) -> Engine:
     path = tmp_path / "mine.ttl"
-    path.write_text(BLOCK % form, "utf-8")
+    path.write_text(ping(form), "utf-8")
     return Engine(grammar_of(load_inventory([path])))
 
 

@@ -23,6 +23,7 @@ from guqin_kg.graph.store import current, statement_hash, store_folder, store_ha
 from guqin_kg.graph.workspace import Workspace, existing_workspace, find_workspace, init_workspace, workspace_grammar
 from guqin_kg.notation.format import short_reading
 from guqin_kg.notation.parse import parse
+from tests.new_sign import PING
 
 FILES = ("a.ttl", "b.ttl", "sub/c.ttl")
 
@@ -270,7 +271,7 @@ def test_commands_that_only_read_make_no_workspace_and_see_the_signs_of_the_pers
     assert workspace_grammar(personal) is default_grammar()
     (personal.graph / "many.ttl").write_text("# Notations added with `guqin add`\n", "utf-8")
     assert workspace_grammar(personal) is default_grammar()  # compound notations change no rule
-    (personal.graph / "mine.ttl").write_text(_SIGN, "utf-8")
+    (personal.graph / "mine.ttl").write_text(PING, "utf-8")
     grammar = workspace_grammar(existing_workspace(start=tmp_path))
     assert short_reading(parse("散抨一", grammar), grammar) == "散抨一"
     with pytest.raises(ReadingError):
@@ -281,16 +282,6 @@ def test_commands_that_only_read_make_no_workspace_and_see_the_signs_of_the_pers
     monkeypatch.chdir(tmp_path)
     CliRunner().invoke(train, ["recognizer", "--config", "tiny", "--out", str(tmp_path / "out"), "--quiet"])
     assert seen == [((personal.graph / "mine.ttl").resolve(),)]
-
-
-_SIGN = """
-@prefix gq: <https://w3id.org/guqin/ontology#> .
-@prefix gqr: <https://w3id.org/guqin/resource/> .
-@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
-gqr:rh-ping a gq:BasicNotation, gq:RightHandTechnique ;
-  gq:notationName "抨" ; gq:traditionalName "抨" ; gq:fullName "抨" ; rdfs:label "抨"@zh, "ping"@en ;
-  gq:hand gq:RightHand ; gq:minStrings 1 ; gq:maxStrings 1 ; gq:grammarRole gqr:role-stroke .
-"""
 
 
 @pytest.mark.parametrize(

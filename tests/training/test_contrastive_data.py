@@ -17,29 +17,19 @@ from guqin_kg.errors import DataError, ReadingError
 from guqin_kg.graph.workspace import init_workspace
 from guqin_kg.inventory import load_inventory
 from guqin_kg.notation.grammar import Grammar, grammar_of
+from tests.new_sign import ping
 from training.contrastive import data
 from training.contrastive.config import load
 from training.recipes import contrastive as recipe
 
 pytestmark = pytest.mark.train
 
-SIGN = """
-@prefix gq: <https://w3id.org/guqin/ontology#> .
-@prefix gqr: <https://w3id.org/guqin/resource/> .
-@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
-gqr:rh-ping a gq:BasicNotation, gq:RightHandTechnique ;
-  gq:notationName "抨" ; gq:traditionalName "抨" ; gq:fullName "抨" ; rdfs:label "抨"@zh, "ping"@en ;
-  gq:hand gq:RightHand ; gq:minStrings 1 ; gq:maxStrings 1 ; gq:grammarRole gqr:role-stroke ;
-  gq:partRole gq:rightHandPart ; gq:layoutRole gqr:layout-over-string ; gq:writtenForm gqr:rh-ping\\/form-1 .
-gqr:rh-ping\\/form-1 a gq:WrittenForm ; gq:preferred true ; gq:ids "⿱丷十" .
-"""
-
 
 @pytest.fixture
 def space(tmp_path: Path) -> Path:
     """A workspace whose graph has a sign of its own."""
     root = init_workspace(tmp_path / "space").root
-    (root / "graph" / "mine.ttl").write_text(SIGN, "utf-8")
+    (root / "graph" / "mine.ttl").write_text(ping('; gq:ids "⿱丷十"'), "utf-8")
     return root
 
 
