@@ -41,7 +41,7 @@ _GAP, _APART = 0.05, 2
 _SPECK, _SPECK_INK = 0.06, 0.01
 """A speck at a side: at most this share of the glyph's size and of its ink."""
 
-_SCRAP, _SCRAP_INK, _SCRAP_WIDE = 0.2, 0.15, 0.5
+_SCRAP, _SCRAP_INK, _SCRAP_WIDE = 0.2, 0.06, 0.5
 """A scrap of a neighbour, cut by the edge of the picture: the same, and its share of the side that it is on."""
 
 
