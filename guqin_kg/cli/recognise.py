@@ -93,34 +93,45 @@ def _line(row: dict[str, Any]) -> str:
 
 @click.command()
 @click.option("--merge", metavar="NAME", help="Write the base with this adapter added in, as a model folder (--out).")
-@click.option("--base", type=click.Path(path_type=Path, file_okay=False), help="With --merge: another model folder.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="With --merge: the new folder.")
+@click.option("--onnx", is_flag=True, help="Write encoder and decoder as ONNX files (--out), of the base or --merge.")
+@click.option("--base", type=click.Path(path_type=Path, file_okay=False), help="With --out: another model folder.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="With --merge and --onnx: the new folder."
+)
 @format_option("text", "json")
 @workspace_option()
-def adapters(merge: str | None, base: Path | None, out: Path | None, fmt: str, workspace: Path | None) -> None:
-    """List the adapters for books, hands and styles, or merge one into its base.
+def adapters(
+    merge: str | None, onnx: bool, base: Path | None, out: Path | None, fmt: str, workspace: Path | None
+) -> None:
+    """List the adapters for books, hands and styles, merge one into its base, or export it.
 
     \b
     Examples:
       guqin adapters
       guqin adapters --format json
       guqin adapters --merge wusheng-1457 --out models/wusheng    then: guqin recognize --base models/wusheng …
+      guqin adapters --onnx --merge wusheng-1457 --out wusheng-onnx    for programs that run ONNX networks
       guqin train recognizer --config adapt --data crops.jsonl --name my-book    puts one more on the shelf
     """
     from guqin_kg.graph.workspace import existing_workspace
-    from guqin_kg.recognise import shelf, towers
+    from guqin_kg.recognise import export, shelf, towers
 
     space = existing_workspace(workspace)
-    if merge or out:
-        if not merge or not out:
-            raise UsageError("--merge and --out go together", hint="guqin adapters --merge NAME --out DIR")
-        written = shelf.merged(out, merge, base, space.root if space else None)
+    root = space.root if space else None
+    if merge or onnx or out:
+        if not (merge or onnx) or not out:
+            raise UsageError("--merge or --onnx, and --out, go together", hint="guqin adapters --merge NAME --out DIR")
+        if onnx:
+            written = export.onnx(out, merge, base, root)
+            said = f"{merge or 'the base'} as {export.ENCODER} and {export.DECODER} in {written}"
+        else:
+            written = export.merged(out, str(merge), base, root)
+            said = f"{merge} merged into {written}: guqin recognize --base {written} IMAGE …"
         if fmt == "json":
             echo_json({"adapter": merge, "out": str(written)})
         else:
-            click.echo(f"{merge} merged into {written}: guqin recognize --base {written} IMAGE …")
+            click.echo(said)
         return
-    root = space.root if space else None
     rows = [{"model": shelf.BASE, **row} for row in shelf.adapters(root)] + towers.adapters(workspace=root)
     if fmt == "json":
         keys: tuple[str, ...] = ("name", "model", "folder", "base", "vocabulary", "graph")

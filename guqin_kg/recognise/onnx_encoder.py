@@ -8,14 +8,12 @@ loading onnxruntime takes about a second, so a few pictures are read by numpy.
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 
 from guqin_kg.recognise.network import Encoder, Network
+from guqin_kg.recognise.onnx_graph import Graph, attended, layer_norm, linear, mlp
 
-_OPSET = 17
-_IR_VERSION = 8
 _CHUNK = 8
 """Windows at a time: their features stay in the processor's cache."""
 
@@ -51,10 +49,9 @@ def encoder_of(network: Network, threads: int = 1) -> Encoder:
 
 def model_of(network: Network) -> bytes:
     """The encoder as a serialised ONNX model: input ``pixels`` (uint8), output ``features`` (float32)."""
-    import onnx
     from onnx import TensorProto, helper
 
-    graph = _Graph()
+    graph = Graph()
     config = network.config
     height, width, hidden = config["height"], config["width"], config["hidden"]
     x = graph("Cast", "pixels", to=TensorProto.FLOAT)
@@ -67,67 +64,24 @@ def model_of(network: Network) -> bytes:
             x = graph("Relu", graph("Add", _convolve(graph, y, second, second_bias, 1), x))
     cells = network.weights["cell_position"].shape[0]
     x = graph("Reshape", x, np.array([0, config["channels"][-1], cells], np.int64))
-    x = _linear(graph, network, "stem.project", graph("Transpose", x, perm=[0, 2, 1]))
+    x = linear(graph, network, "stem.project", graph("Transpose", x, perm=[0, 2, 1]))
     x = graph("Add", x, network.weights["cell_position"])
     for layer in range(config["encoder_layers"]):
         at = f"encoder.{layer}"
-        y = _linear(graph, network, f"{at}.attention.qkv", _layer_norm(graph, network, f"{at}.attention_norm", x))
+        y = linear(graph, network, f"{at}.attention.qkv", layer_norm(graph, network, f"{at}.attention_norm", x))
         heads = np.array([0, cells, 3, network.heads, hidden // network.heads], np.int64)
         y = graph("Transpose", graph("Reshape", y, heads), perm=[2, 0, 3, 1, 4])
         query, key, value = (graph("Gather", y, np.int64(which), axis=0) for which in range(3))
         scores = graph("MatMul", query, graph("Transpose", key, perm=[0, 1, 3, 2]))
-        mixed = graph("MatMul", graph("Softmax", scores, axis=-1), value)
-        mixed = graph("Reshape", graph("Transpose", mixed, perm=[0, 2, 1, 3]), np.array([0, cells, hidden], np.int64))
-        x = graph("Add", x, _linear(graph, network, f"{at}.attention.output", mixed))
-        y = graph("Relu", _linear(graph, network, f"{at}.mlp.up", _layer_norm(graph, network, f"{at}.mlp_norm", x)))
-        x = graph("Add", x, _linear(graph, network, f"{at}.mlp.down", y))
-    graph.nodes.append(helper.make_node("Identity", [_layer_norm(graph, network, "memory_norm", x)], ["features"]))
-    made = helper.make_graph(
-        graph.nodes,
-        "encoder",
-        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["batch", height, width])],
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", cells, hidden])],
-        graph.constants,
-    )
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)
-    onnx.checker.check_model(model)
-    data: bytes = model.SerializeToString()
-    return data
+        mixed = attended(graph, scores, value, hidden)
+        x = graph("Add", x, linear(graph, network, f"{at}.attention.output", mixed))
+        x = mlp(graph, network, at, x)
+    x = layer_norm(graph, network, "memory_norm", x)
+    pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["batch", height, width])
+    return graph.model("encoder", [pixels], [(x, "features", ["batch", cells, hidden])])
 
 
-class _Graph:
-    """Nodes and constants in the making; calling it adds a node and gives the name of what it computes."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-
-    def __call__(self, kind: str, *inputs: str | np.ndarray | np.generic, **attributes: Any) -> str:
-        from onnx import helper, numpy_helper
-
-        names = []
-        for value in inputs:
-            if isinstance(value, str):
-                names.append(value)
-                continue
-            names.append(f"constant{len(self.constants)}")
-            self.constants.append(numpy_helper.from_array(np.asarray(value), names[-1]))
-        out = f"node{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, names, [out], **attributes))
-        return out
-
-
-def _convolve(graph: _Graph, x: str, kernel: np.ndarray, bias: np.ndarray, stride: int) -> str:
+def _convolve(graph: Graph, x: str, kernel: np.ndarray, bias: np.ndarray, stride: int) -> str:
     inputs = len(kernel) // 9
     shaped = np.ascontiguousarray(kernel.reshape(3, 3, inputs, -1).transpose(3, 2, 0, 1))
     return graph("Conv", x, shaped, bias, kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[stride, stride])
-
-
-def _linear(graph: _Graph, network: Network, name: str, x: str) -> str:
-    weight, bias = network.linear[name]
-    return graph("Add", graph("MatMul", x, weight), bias)
-
-
-def _layer_norm(graph: _Graph, network: Network, name: str, x: str) -> str:
-    weight, bias = network.weights[f"{name}.weight"], network.weights[f"{name}.bias"]
-    return graph("LayerNormalization", x, weight, bias, axis=-1, epsilon=network.epsilon)

@@ -9,10 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import json
-import os
-import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,16 +16,13 @@ from typing import Any
 import numpy as np
 
 from guqin_kg import resources
-from guqin_kg.errors import LimitError, MissingExtraError, NotFoundError, UsageError
+from guqin_kg.errors import NotFoundError, UsageError
 from guqin_kg.recognise import adapter_folders
 from guqin_kg.recognise.vocabulary import Vocabulary
 from guqin_kg.recognise.weights import check_calibration, file_hash, merge, read_adapter, read_json, read_safetensors
 
 BASE = "recogniser"
 WEIGHTS = "model.safetensors"
-
-_COPIED = ("config.json", "vocabulary.json", "prior.json", "automaton.npz")
-"""What a merged model has of its base as it is; the rest of a base's folder belongs to its training."""
 
 
 @dataclass(frozen=True)
@@ -155,75 +148,3 @@ def load(base: Path | None = None, adapter: str | None = None, workspace: Path |
     name = str(about.get("name", adapter))
     calibration = about.get("calibration") or calibration
     return Model(name, folder, weights, config, vocabulary, calibration, graph, hashed, about)
-
-
-def merged(out: Path, adapter: str, base: Path | None = None, workspace: Path | None = None) -> Path:
-    """Write the base with ``adapter`` added in as a model folder of its own; needs no torch.
-
-    Args:
-        out: the new folder; what is in it already is never overwritten.
-        adapter: name or folder.
-        base: model folder (default: the bundled one).
-        workspace: where adapters are looked for first.
-
-    Raises:
-        UsageError: ``out`` holds something, or the adapter does not fit.
-        MissingExtraError: the safetensors library is not installed.
-    """
-    try:
-        from safetensors import SafetensorError
-        from safetensors.numpy import save_file
-    except ImportError:
-        raise MissingExtraError("safetensors", "train") from None
-    model = load(base, adapter, workspace)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is there already", hint="give a new folder with --out")
-    part = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        part.mkdir(parents=True)
-        for name in _COPIED:
-            if (model.folder / name).is_file():
-                shutil.copyfile(model.folder / name, part / name)
-        save_file({k: np.ascontiguousarray(v.astype(np.float16)) for k, v in model.weights.items()}, part / WEIGHTS)
-        trained = model.folder / "training.json"
-        about = read_json(trained) if trained.is_file() else {}
-        for name, content in (
-            ("calibration.json", model.calibration),
-            ("training.json", {**about, "merged_adapter": model.adapter, "merged_base": model.hash}),
-        ):
-            (part / name).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
-        (part / "README.md").write_text(_card(model), "utf-8")
-        if out.is_dir():
-            out.rmdir()
-        part.rename(out)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(part, ignore_errors=True)
-        reason = getattr(error, "strerror", None) or str(error)
-        raise LimitError(
-            f"cannot write it: {reason}", file=out, code="no-space", hint="is there space, and may you write there?"
-        ) from None
-    return out
-
-
-def _card(model: Model) -> str:
-    """The card of a merged model: whose crops it has seen, and its base's own card."""
-    about = model.adapter or {}
-    lines = [
-        f"# {model.name}",
-        "",
-        f"The recogniser `{model.folder.resolve().name}` with the adapter {model.name} added to its weights.",
-        "",
-        f"- Crops: {about.get('credit') or 'of the user'} ({about.get('crops', '?')} crops, "
-        f"{about.get('readings', '?')} different readings)",
-        f"- Adapter trained with: `{about.get('command', '?')}`",
-        f"- Base: weights `{model.hash}`, vocabulary `{model.vocabulary.hash}`, graph `{model.graph}`",
-    ]
-    measures = about.get("measures")
-    if isinstance(measures, dict) and measures:
-        lines += ["", "Measured on pages left out of a training run of the adapter:", ""]
-        lines += [f"- {key}: {value}" for key, value in measures.items()]
-    card = model.folder / "README.md"
-    if card.is_file():
-        own = re.sub(r"^#", "##", card.read_text("utf-8", errors="replace"), flags=re.MULTILINE)
-        lines += ["", "What the base says of itself:", "", own.strip()]
-    return "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@ from guqin_kg import resources
 from guqin_kg.cli.recognise import adapters, recognize
 from guqin_kg.errors import DataError, GuqinKGError
 from guqin_kg.notation.grammar import default_grammar
-from guqin_kg.recognise import Recogniser, automata, prior, shelf, towers
+from guqin_kg.recognise import Recogniser, automata, export, prior, shelf, towers
 from guqin_kg.recognise.weights import merge, read_safetensors
 
 MODELS = resources.folder("models")
@@ -256,7 +256,7 @@ def test_an_adapter_of_the_contrastive_model(workspace, tmp_path):
     changed(place / "adapter.json", name="towers-only")
     for given in (str(place), "towers-only"):
         with pytest.raises(GuqinKGError) as caught:
-            shelf.merged(tmp_path / "out", given, workspace=workspace)
+            export.merged(tmp_path / "out", given, workspace=workspace)
         assert "contrastive" in caught.value.message
         assert "only adapters of the recogniser" in caught.value.hint
         assert "train recognizer" not in caught.value.hint

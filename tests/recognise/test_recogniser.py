@@ -19,7 +19,7 @@ from guqin_kg.notation.grammar import default_grammar, grammar_of
 from guqin_kg.notation.iri import notation_iri
 from guqin_kg.notation.listing import read_list
 from guqin_kg.notation.parse import parse
-from guqin_kg.recognise import Recogniser, prior, shelf
+from guqin_kg.recognise import Recogniser, export, prior, shelf
 
 READINGS = ["大九勾四", "散挑七", "名十一勾三", "勾二", "五", "名十对起", "撮大七七散四"]
 
@@ -189,7 +189,7 @@ def test_a_merged_adapter_reads_as_the_adapter_does(tmp_path, pictures):
         for x, y in zip(a["candidates"], b["candidates"], strict=True):
             assert abs(x["probability"] - y["probability"]) < 0.02
     with pytest.raises(UsageError, match="there already"):
-        shelf.merged(out, "wusheng-1457")
+        export.merged(out, "wusheng-1457")
     assert not list(tmp_path.glob(".merged*"))
 
 
@@ -200,7 +200,7 @@ def test_a_merged_model_has_what_a_model_needs_and_its_credit(tmp_path):
     (base / "run" / "checkpoint").mkdir(parents=True)
     (base / "run" / "checkpoint" / "optimiser.safetensors").write_bytes(b"x" * 100)
     (base / "log.jsonl").write_text("{}\n")
-    out = shelf.merged(tmp_path / "merged", "wusheng-1457", base=base)
+    out = export.merged(tmp_path / "merged", "wusheng-1457", base=base)
     assert {path.name for path in out.iterdir()} == {path.name for path in shelf.load().folder.iterdir()}
     card = (out / "README.md").read_text("utf-8")
     about = shelf.load(adapter="wusheng-1457").adapter
