@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from guqin_kg.draw.sampling import PRESETS
 from guqin_kg.errors import NotFoundError, UsageError, decoded
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -113,6 +114,12 @@ class RecogniserTraining(Strict):
     validation_images: int = Field(2048, ge=8)
     other_characters: float = Field(0.06, ge=0, lt=1)
     """Share of images that are no jianzi: ordinary characters, blanks, noise."""
+    presets: dict[str, Annotated[float, Field(gt=0)]] | None = Field(None, min_length=1)
+    """How often each preset of the drawing engine is used; not given = as ``PRESETS`` of the drawing has it."""
+    spoilt: float = Field(0.4, ge=0, le=1)
+    """Share of drawn jianzi that are spoilt as crops of a scanned print are, instead of by the drawing engine."""
+    worse: float = Field(0.0, ge=0, le=1)
+    """Share of these that are spoilt worse: neighbours that look in, heavy ink, few pixels, no sharpness."""
     drawn_share: float = Field(0.33, ge=0, lt=1)
     """Adaptation: share of drawn images in a batch; at least one of each batch is a crop."""
     members: int = Field(1, ge=1, le=16)
@@ -134,6 +141,14 @@ class RecogniserTraining(Strict):
         if wrong:
             raise ValueError("; ".join(wrong))
         return self
+
+    @field_validator("presets")
+    @classmethod
+    def _are_presets(cls, presets: dict[str, float] | None) -> dict[str, float] | None:
+        unknown = sorted(set(presets or ()) - set(PRESETS))
+        if unknown:
+            raise ValueError(f"there is no preset {', '.join(map(repr, unknown))}; one of: {', '.join(PRESETS)}")
+        return presets
 
     @property
     def starts_from(self) -> Literal["nothing", "bundled", "given"]:

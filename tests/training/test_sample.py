@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -67,7 +69,6 @@ def test_the_open_automaton_takes_what_is_well_formed(words, vocabulary):
 
 
 def test_what_is_drawn_is_known_by_all_that_decides(vocabulary, tmp_path, monkeypatch):
-    from dataclasses import replace
 
     from training.recogniser import others
     from training.recogniser.drawing import Recipe, surroundings
@@ -78,7 +79,15 @@ def test_what_is_drawn_is_known_by_all_that_decides(vocabulary, tmp_path, monkey
         replace(recipe, vocabulary=type(vocabulary)(vocabulary.ids[:-1])),
         *(
             replace(recipe, **change)
-            for change in ({"height": 64}, {"width": 32}, {"longest": 24}, {"other_share": 0.0})
+            for change in (
+                {"height": 64},
+                {"width": 32},
+                {"longest": 24},
+                {"other_share": 0.0},
+                {"spoilt": 0.5},
+                {"worse": 0.5},
+                {"presets": {"print": 1.0}},
+            )
         ),
     ]
     keys = [recipe.key(*given), *(other.key(*given) for other in others_of_it)]
@@ -90,3 +99,18 @@ def test_what_is_drawn_is_known_by_all_that_decides(vocabulary, tmp_path, monkey
         keys.append(recipe.key(*given, surroundings()))
     assert len(set(keys)) == len(keys)
     assert recipe.key(*given, surroundings()) == keys[-1]
+
+
+def test_what_is_spoilt_worse_changes_nothing_else(vocabulary):
+    """The same notations and pages that are no jianzi; without it, the very same pictures."""
+    from training.recogniser.drawing import Painter, Recipe
+
+    recipe = Recipe(vocabulary, 32, 24, 12, other_share=0.3)
+    plain, same, worse = (
+        Painter(replace(recipe, **change))(range(40)) for change in ({}, {"worse": 0.0}, {"spoilt": 1.0, "worse": 1.0})
+    )
+    for one, other in zip(plain, same, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+    assert [item[1] for item in plain] == [item[1] for item in worse]
+    assert any((one[0] != other[0]).any() for one, other in zip(plain, worse, strict=True) if len(one[1]) > 3)
+    assert any((one[0] != other[0]).any() for one, other in zip(plain, worse, strict=True) if len(one[1]) == 3)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,21 +114,19 @@ def drawn_images(
     They are kept in ``cache`` for the next run that draws the same: same vocabulary, window, shares, graph (its hash is
     ``graph``), fonts, drawing code, seed and shards.
     """
-    from training.recogniser.drawing import Recipe, surroundings
+    from training.recogniser.drawing import recipe_of, surroundings
 
     if not config.drawn_share:
         return None
     settings = model.config
-    recipe = Recipe(
-        vocabulary, settings.height, settings.width, settings.max_tokens, config.other_characters, extra=extra
-    )
+    recipe = recipe_of(config, vocabulary, model.config, extra)
     try:
         from training.recogniser.others import fonts
 
         if config.other_characters and not fonts():
             raise NotFoundError("no Chinese font")
     except NotFoundError:
-        recipe = Recipe(vocabulary, settings.height, settings.width, settings.max_tokens, 0.0, extra=extra)
+        recipe = replace(recipe, other_share=0.0)
         if not quiet:
             _say("no font with Chinese characters here: drawn images show jianzi only (apt install fonts-arphic-ukai)")
     with tempfile.TemporaryDirectory(prefix="guqin-drawn-") as work:

@@ -84,7 +84,7 @@ def _run(
     quiet: bool,
     command: str,
 ) -> dict[str, Any]:
-    from training.recogniser.drawing import Recipe
+    from training.recogniser.drawing import recipe_of
 
     inventory = load_inventory(extra)
     words = Words(grammar_of(inventory))
@@ -101,9 +101,7 @@ def _run(
     origin = {"started_from": weights, "graph": inventory.content_hash, "vocabulary": vocabulary.hash}
     loop.refuse_other(out / "run" / "checkpoint", loop.settings_of(config, origin))
     settings = model.config
-    recipe = Recipe(
-        vocabulary, settings.height, settings.width, settings.max_tokens, config.other_characters, extra=extra
-    )
+    recipe = recipe_of(config, vocabulary, settings, extra)
     shards = cache or out / "run" / "shards"
     count = max(1, config.drawn_images // config.shard)
     # of a run that ended before its first checkpoint nothing but its shards tells what it was

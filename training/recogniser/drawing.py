@@ -29,6 +29,7 @@ from training.recogniser.sample import Sampled, Sampler
 
 if TYPE_CHECKING:
     from guqin_kg.draw import Drawing, Spec
+    from training.config import RecogniserTraining
 
 PRESETS: Mapping[str, float] = {"print": 0.64, "photo": 0.06, "handwritten": 0.17, "clean": 0.13}
 """Share of each preset of the drawing engine."""
@@ -44,9 +45,6 @@ _PLAIN: Mapping[str, Any] = {
     "neighbours": "", "dot": False, "seal": 0.0, "rule": "", "jpeg": 0, "margins": (0.06, 0.06, 0.06, 0.06),
 }  # fmt: skip
 """Leaves of a specification only the proportions and the hand: what spoils the picture then is ``degrade``."""
-
-_DEGRADED = 0.4
-"""Share of pictures spoilt by ``degrade`` instead of the engine."""
 
 _OTHER_FORMS = 0.6
 """Share of pictures in which each component takes any of its written forms."""
@@ -73,6 +71,10 @@ class Recipe:
     presets: Mapping[str, float] | None = None
     styles: tuple[str, ...] = ()
     bundled: tuple[str, ...] | None = None
+    spoilt: float = 0.4
+    """Share of pictures spoilt by ``degrade`` instead of the engine."""
+    worse: float = 0.0
+    """Share of these that are spoilt worse."""
 
     def __call__(self) -> Painter:
         return Painter(self)
@@ -87,6 +89,21 @@ class Recipe:
         own = asdict(self) | {"vocabulary": self.vocabulary.hash, "extra": len(self.extra)}
         text = json.dumps([own, graph, *more], sort_keys=True, default=str)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def recipe_of(config: RecogniserTraining, vocabulary: Vocabulary, shape: Any, extra: tuple[Path, ...] = ()) -> Recipe:
+    """What a configuration draws, for a network of this shape (with ``height``, ``width``, ``max_tokens``).
+
+    Args:
+        config: of a run.
+        vocabulary: what the network reads.
+        shape: configuration of the network.
+        extra: Turtle files of a workspace, beside the released graph.
+    """
+    return Recipe(
+        vocabulary, shape.height, shape.width, shape.max_tokens, config.other_characters, extra=extra,
+        presets=config.presets, spoilt=config.spoilt, worse=config.worse,
+    )  # fmt: skip
 
 
 def surroundings() -> list[object]:
@@ -115,6 +132,12 @@ class _Plan:
     sampled: Sampled | None = None
     spec: Spec | None = None
     degraded: bool = False
+    worse: bool = False
+
+
+def _happens(rng: np.random.Generator, share: float) -> bool:
+    """By chance; nothing is drawn from the generator for what never happens, so that all else stays as it was."""
+    return share > 0 and bool(rng.random() < share)
 
 
 class Painter:
@@ -195,7 +218,9 @@ class Painter:
         for plan in plans:
             if plan.spec is None or plan.sampled is None:
                 assert self.others is not None
-                pixels, _ = degrade(self.others(plan.rng), nothing[:0], plan.rng, [], height, width)
+                grey = self.others(plan.rng)
+                beside = recent if plan.worse else []
+                pixels, _ = degrade(grey, nothing[:0], plan.rng, beside, height, width, plan.worse)
                 out.append((pixels, [BEGIN, OTHER, END], nothing))
             else:
                 out.append(self._finished(plan, plan.sampled, next(drawings), recent))
@@ -204,7 +229,8 @@ class Painter:
     def _plan(self, rng: np.random.Generator) -> _Plan:
         """What to draw: a notation with its specification, or (no specification) something that is none."""
         if self.others is not None and rng.random() < self.recipe.other_share:
-            return _Plan(rng)
+            # as often as a jianzi: what is spoilt worse must not tell what it is
+            return _Plan(rng, worse=_happens(rng, self.recipe.spoilt * self.recipe.worse))
         for _ in range(20):
             sampled = self.sampler(rng)
             try:
@@ -236,7 +262,7 @@ class Painter:
             styles=styles or self.recipe.bundled,
             form_counts=counts,
         )
-        degraded = rng.random() < _DEGRADED
+        degraded = rng.random() < self.recipe.spoilt
         changes: dict[str, Any] = dict(_PLAIN) if degraded else {}
         if preset != "clean":
             # woodcut strokes are bolder than type, small words in the margin smaller than the engine's mean
@@ -250,7 +276,7 @@ class Painter:
             changes["forms"] = tuple((base, int(rng.integers(n))) for base, n in counts.items() if n > 1)
         spec = replace(spec, **changes)
         self.engine.prepare(notation, spec.style, spec.forms, spec.columns)
-        return _Plan(rng, sampled, spec, degraded)
+        return _Plan(rng, sampled, spec, degraded, degraded and _happens(rng, self.recipe.worse))
 
     def _finished(self, plan: _Plan, sampled: Sampled, drawing: Drawing, recent: list[np.ndarray]) -> Item:
         grey = drawing.pixels
@@ -269,7 +295,7 @@ class Painter:
         height, width = self.recipe.height, self.recipe.width
         # what is no jianzi is spoilt by `degrade` alone: many of the jianzi must be too, or it would give them away
         if plan.degraded:
-            return degrade(grey, boxes, plan.rng, beside, height, width)
+            return degrade(grey, boxes, plan.rng, beside, height, width, plan.worse)
         fitted = fit(grey, height, width)
         scaled = boxes * fitted.scale + np.array([*fitted.offset, *fitted.offset], np.float32)
         return fitted.pixels, np.clip(scaled / np.array([width, height, width, height], np.float32), 0, 1)
