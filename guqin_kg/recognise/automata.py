@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import zipfile
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,20 @@ def grammar_hash(words: Words, vocabulary: Vocabulary) -> str:
         [b.id, b.name, sorted(b.roles), b.number, b.position_effect, b.written_as_parts, list(b.steps)]
         for b in words.grammar.alphabet.bases
     ]
-    # frozensets inside a rule print in no fixed order; their sorted characters do
-    rules = [[rule.name, rule.priority, "".join(sorted(repr(rule.tree)))] for rule in words.grammar.rules]
+    rules = [[rule.name, rule.priority, _written(rule.tree)] for rule in words.grammar.rules]
     text = json.dumps([bases, rules, vocabulary.hash])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _written(node: object) -> object:
+    """A rule's tree as JSON-able lists, in its order; only the sets in it, which have none, are sorted."""
+    if is_dataclass(node):
+        return [type(node).__name__, *(_written(getattr(node, field.name)) for field in fields(node))]
+    if isinstance(node, frozenset):
+        return sorted(node)
+    if isinstance(node, tuple):
+        return [_written(item) for item in node]
+    return node
 
 
 def open_automaton(words: Words, vocabulary: Vocabulary, folder: Path) -> Automaton:
