@@ -122,7 +122,7 @@ def adapters(
         if not (merge or onnx) or not out:
             raise UsageError("--merge or --onnx, and --out, go together", hint="guqin adapters --merge NAME --out DIR")
         if onnx:
-            written = export.onnx(out, merge, base, root)
+            written = export.networks(out, merge, base, root)
             said = f"{merge or 'the base'} as {export.ENCODER} and {export.DECODER} in {written}"
         else:
             written = export.merged(out, str(merge), base, root)

@@ -11,13 +11,14 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from guqin_kg.errors import LimitError, MissingExtraError, UsageError
 from guqin_kg.recognise import onnx_decoder, onnx_encoder
-from guqin_kg.recognise.network import Network
+from guqin_kg.recognise.recogniser import network_of
 from guqin_kg.recognise.shelf import WEIGHTS, Model, load
 from guqin_kg.recognise.weights import read_json
 
@@ -51,7 +52,7 @@ def merged(out: Path, adapter: str, base: Path | None = None, workspace: Path | 
         for name in _COPIED:
             if (model.folder / name).is_file():
                 shutil.copyfile(model.folder / name, part / name)
-        save_file({k: np.ascontiguousarray(v.astype(np.float16)) for k, v in model.weights.items()}, part / WEIGHTS)
+        save_file({name: _half(tensor) for name, tensor in model.weights.items()}, part / WEIGHTS)
         trained = model.folder / "training.json"
         about = read_json(trained) if trained.is_file() else {}
         _write_json(part / "calibration.json", model.calibration)
@@ -60,7 +61,7 @@ def merged(out: Path, adapter: str, base: Path | None = None, workspace: Path | 
     return out
 
 
-def onnx(out: Path, adapter: str | None = None, base: Path | None = None, workspace: Path | None = None) -> Path:
+def networks(out: Path, adapter: str | None = None, base: Path | None = None, workspace: Path | None = None) -> Path:
     """Write the networks of a model as ONNX files, with what is needed to read their answers.
 
     ``encoder.onnx`` takes windows to features, ``decoder.onnx`` features and the tokens so far to the logits of the
@@ -79,25 +80,40 @@ def onnx(out: Path, adapter: str | None = None, base: Path | None = None, worksp
         MissingExtraError: the onnx library is not installed.
         LimitError: it cannot be written.
     """
-    try:
-        import onnx as _  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("onnx", "fast") from None
+    if find_spec("onnx") is None:
+        raise MissingExtraError("onnx", "fast")
     model = load(base, adapter, workspace)
-    network = Network(model.weights, model.config)
+    network = network_of(model)[0]
     with _new_folder(out) as part:
         (part / ENCODER).write_bytes(onnx_encoder.model_of(network))
         (part / DECODER).write_bytes(onnx_decoder.model_of(network))
         for name in ("config.json", "vocabulary.json"):
             shutil.copyfile(model.folder / name, part / name)
         _write_json(part / "calibration.json", model.calibration)
-        (part / "README.md").write_text(_card(model), "utf-8")
+        (part / "README.md").write_text(_HOW_TO_CALL + _card(model), "utf-8")
     return out
+
+
+_HOW_TO_CALL = f"""# Networks as ONNX files
+
+`{ENCODER}`: `pixels` (uint8, batch x height x width, ink bright, cut to the glyph) to `features`. `{DECODER}`:
+`tokens` (int64, batch x length, the begin sign first) and the `features` of the same pictures, one for each row, to
+`logits` of the token after each and `boxes` of each (x0, y0, x1, y1 in 0..1 of the window). `vocabulary.json` names the
+tokens; the files are in single precision, without the graph's rules and without a sequence prior. What follows is the
+card of the model.
+
+"""
+
+
+def _half(tensor: np.ndarray) -> np.ndarray:
+    """Half precision; what counts stays a whole number, and a single number without an axis."""
+    return np.asarray(tensor, np.float16 if tensor.dtype.kind == "f" else tensor.dtype, order="C")
 
 
 @contextmanager
 def _new_folder(out: Path, *errors: type[Exception]) -> Iterator[Path]:
     """A folder to write to, which becomes ``out`` at the end; ``errors`` are told as those of the disk are."""
+    out = out.resolve()
     told: tuple[type[Exception], ...] = (OSError, *errors)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is there already", hint="give a new folder with --out")

@@ -17,8 +17,9 @@ def model_of(network: Network) -> bytes:
     """The decoder as a serialised ONNX model.
 
     Inputs: ``tokens`` (int64, ``(batch, length)``, the first of them the begin sign; at most ``max_tokens``) and
-    ``features`` of the encoder. Outputs: ``logits`` of the token after each, ``(batch, length, tokens)``, and ``boxes``
-    of each token, ``(batch, length, 4)``: x0, y0, x1, y1 in 0..1 of the window.
+    ``features`` of the encoder, as many pictures as there are rows of tokens. Outputs: ``logits`` of the token after
+    each, ``(batch, length, tokens)``, and ``boxes`` of each token, ``(batch, length, 4)``: x0, y0, x1, y1 in 0..1 of
+    the window.
     """
     from onnx import TensorProto, helper
 
