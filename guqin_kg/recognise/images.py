@@ -85,13 +85,13 @@ def load_grey(path: str | Path) -> np.ndarray:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     path = Path(path)
-    if path.is_dir():
-        raise DataError(
-            "this is a folder, not a picture", code="bad-image", file=path, hint=f"give its pictures: {path}/*.png"
-        )
-    if not path.is_file():
-        raise NotFoundError(f"no image file {path}", hint="give the path of a PNG, JPEG, TIFF or other picture")
     try:
+        if path.is_dir():
+            raise DataError(
+                "this is a folder, not a picture", code="bad-image", file=path, hint=f"give its pictures: {path}/*.png"
+            )
+        if not path.is_file():
+            raise NotFoundError(f"no image file {path}", hint="give the path of a PNG, JPEG, TIFF or other picture")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path, formats=_formats()) as image:
@@ -103,7 +103,7 @@ def load_grey(path: str | Path) -> np.ndarray:
                 unsigned = image.mode == "I" and tag in (_UNSIGNED, (_UNSIGNED,))
                 upright = ImageOps.exif_transpose(image)
                 return to_grey(upright if upright is not None else image, unsigned)
-    except (LimitError, DataError):
+    except (LimitError, DataError, NotFoundError):
         raise
     except Image.DecompressionBombError:  # Pillow's own limit, reached before ours can be looked at
         raise _too_large("hundreds of millions of pixels", path) from None

@@ -107,9 +107,8 @@ class Prior:
         edges: list[np.ndarray] = []
         first = np.array([step(None, b) for b in known[0]])
         for at in range(1, len(rows)):
-            edges.append(
-                np.array([[step(a, b) for b in known[at]] for a in known[at - 1]]).reshape(len(rows[at - 1]), -1)
-            )
+            steps = [[step(a, b) for b in known[at]] for a in known[at - 1]]
+            edges.append(np.array(steps).reshape(len(rows[at - 1]), len(rows[at])))
         forward = [image[0] + first]
         for at, edge in enumerate(edges, 1):
             forward.append(

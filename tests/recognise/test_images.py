@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from guqin_kg.errors import DataError, LimitError, NotFoundError
+from guqin_kg.errors import DataError, GuqinKGError, LimitError, NotFoundError
 from guqin_kg.recognise import images
 
 
@@ -237,3 +237,10 @@ def test_whatever_a_decoder_raises_is_a_bad_image(tmp_path, monkeypatch, error):
     with pytest.raises(DataError) as caught:
         images.load_grey(tmp_path / "a.png")
     assert caught.value.code == "bad-image"
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".png", "b\0.png"])
+def test_a_name_that_no_file_can_have(tmp_path, name):
+    with pytest.raises(GuqinKGError) as caught:
+        images.load_grey(tmp_path / name)
+    assert caught.value.hint

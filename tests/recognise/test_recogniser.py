@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -339,3 +340,51 @@ def test_the_bundled_automaton_is_that_of_the_released_graph(reader):
     key = automata.grammar_hash(reader.words, reader.vocabulary)
     with np.load(reader.model.folder / automata.NAME, allow_pickle=False) as data:
         assert str(data["key"]) == key
+
+
+def test_a_path_that_no_file_can_have_does_not_end_the_list(reader, pictures):
+    rows = reader.recognise(["a" * 300 + ".png", pictures[0]], top=1)
+    assert rows[0]["error"]["hint"]
+    assert rows[1]["candidates"]
+
+
+def test_an_edited_rule_is_another_grammar(reader):
+    """Two parts of a rule in the other order are the same signs, and another automaton."""
+    from dataclasses import replace
+
+    from guqin_kg.notation.pattern import Seq
+    from guqin_kg.recognise import automata
+
+    grammar = reader.words.grammar
+    at = next(i for i, rule in enumerate(grammar.rules) if isinstance(rule.tree, Seq) and len(rule.tree.items) > 1)
+    rule = grammar.rules[at]
+    edited = replace(rule, tree=Seq(rule.tree.items[::-1]))
+    rules = [*grammar.rules[:at], edited, *grammar.rules[at + 1 :]]
+    words = SimpleNamespace(grammar=SimpleNamespace(alphabet=grammar.alphabet, rules=rules))
+    same = SimpleNamespace(grammar=SimpleNamespace(alphabet=grammar.alphabet, rules=list(grammar.rules)))
+    key = automata.grammar_hash(reader.words, reader.vocabulary)
+    assert automata.grammar_hash(same, reader.vocabulary) == key
+    assert automata.grammar_hash(words, reader.vocabulary) != key
+
+
+@pytest.mark.parametrize("how", [["--onnx"], ["--merge", "wusheng-1457"]])
+def test_the_folder_one_stands_in_can_be_written_to(tmp_path, monkeypatch, how):
+    pytest.importorskip("safetensors", reason="needs the [train] extra")
+    pytest.importorskip("onnx", reason="needs the [fast] extra")
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    run = CliRunner().invoke(adapters, [*how, "--out", "."])
+    assert run.exit_code == 0, run.output
+    assert (place / "vocabulary.json").is_file()
+
+
+def test_networks_of_a_damaged_base_are_refused(tmp_path):
+    pytest.importorskip("onnx", reason="needs the [fast] extra")
+    base = shutil.copytree(shelf.load().folder, tmp_path / "base")
+    config = json.loads((base / "config.json").read_text("utf-8"))
+    del config["heads"]
+    (base / "config.json").write_text(json.dumps(config), "utf-8")
+    with pytest.raises(DataError, match="not a whole recogniser"):
+        export.networks(tmp_path / "out", base=base)
+    assert not (tmp_path / "out").exists()

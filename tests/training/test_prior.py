@@ -105,3 +105,12 @@ def test_readings_need_their_source(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert release.main(["--folder", str(tmp_path), "--data", str(tmp_path / "labels.jsonl")]) == 2
     assert "--source" in capsys.readouterr().err
     assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("empty", [(0,), (1,), (0, 1), (0, 1, 2)])
+def test_a_picture_without_candidates_is_passed_over(words: Words, empty: tuple[int, ...]) -> None:
+    crops = rows(words, [[FIRST, AFTER] * 3] * 2)
+    counted = prior.count(crops, words)
+    read = [[] if at in empty else row for at, row in enumerate(candidates(words, crops)[:3])]
+    found = counted.rerank(read, words)
+    assert [bool(row) for row in found] == [bool(row) for row in read]

@@ -67,6 +67,14 @@ def _in_order(pages: set[str]) -> list[str]:
     return sorted(pages, key=lambda page: (not page.isdecimal(), int(page) if page.isdecimal() else 0, page))
 
 
+def _is_file(path: Path) -> bool:
+    """Whether it is a file that may be looked at, under a name that can be one."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def read_crops(path: Path, words: Words, vocabulary: Vocabulary) -> Crops:
     """Read JSON lines with ``file`` (relative to the file's folder) and ``reading``; null readings are left out.
 
@@ -74,7 +82,7 @@ def read_crops(path: Path, words: Words, vocabulary: Vocabulary) -> Crops:
         NotFoundError: no such file.
         DataError: no usable row; the first reasons are named.
     """
-    if not path.is_file():
+    if not _is_file(path):
         raise NotFoundError(f"no crops file {path}", hint='JSON lines: {"file": "a.png", "reading": "…"}')
     crops = Crops([])
     named = vocabulary.named(words.inventory)  # a word that it lacks is told by its name in the graph
@@ -89,7 +97,7 @@ def read_crops(path: Path, words: Words, vocabulary: Vocabulary) -> Crops:
             if not reading:
                 crops.skipped.append(f"{number}: no reading")
                 continue
-            if not name or not (path.parent / name).is_file():
+            if not name or not _is_file(path.parent / name):
                 crops.skipped.append(f"{number}: no picture {name!r}")
                 continue
             bases = words.encode(reading)
