@@ -23,7 +23,7 @@ CONFIGS = Path(__file__).parent / "configs"
 class Strict(BaseModel):
     """A part of a configuration: unknown keys are refused, values do not change."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Encoder(Strict):
@@ -115,7 +115,7 @@ class RecogniserTraining(Strict):
     other_characters: float = Field(0.06, ge=0, lt=1)
     """Share of images that are no jianzi: ordinary characters, blanks, noise."""
     presets: dict[str, Annotated[float, Field(gt=0)]] | None = Field(None, min_length=1)
-    """How often each preset of the drawing engine is used; not given = as ``PRESETS`` of the drawing has it."""
+    """How often each preset of the drawing engine is used; not given = as ``SHARES`` of the drawing has it."""
     spoilt: float = Field(0.4, ge=0, le=1)
     """Share of drawn jianzi that are spoilt as crops of a scanned print are, instead of by the drawing engine."""
     worse: float = Field(0.0, ge=0, le=1)

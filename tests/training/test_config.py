@@ -59,6 +59,8 @@ def test_no_configuration_at_all(tmp_path, content):
         ("recipe: adapt\ndrawn_share: 1.0\n", "less than 1"),
         ("recipe: base\npresets: {prnt: 1}\n", "no preset 'prnt'; one of: clean, print"),
         ("recipe: base\npresets: {print: 0}\n", "greater than 0"),
+        ("recipe: base\npresets: {print: .inf}\n", "finite number"),
+        ("recipe: base\nlearning_rate: .inf\n", "finite number"),
         ("recipe: adapt\nbatch: 4\ndrawn_share: 0.9\n", "leaves no crop in a batch of 4"),
         ("recipe: adapt\nstart: nothing\n", "an adapter needs a model"),
         ("recipe: base\nseed: -1\n", "seed: input should be greater"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from guqin_kg.errors import DataError, UsageError
+from guqin_kg.errors import DataError, NotFoundError, UsageError
 from guqin_kg.recognise import shelf
 
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
@@ -291,6 +291,69 @@ def test_new_words_keep_what_was_learnt(toy):
     at, old = wanted.index["rh-gou"], known.index["rh-gou"]
     assert torch.equal(new.token_head.weight[at], model.token_head.weight[old])
     assert new.config.tokens == len(wanted)
+
+
+def test_a_word_for_a_word_moves_no_other(toy):
+    """As many words as before, but one that stands before most of the others has gone."""
+    from guqin_kg.recognise.vocabulary import Vocabulary
+    from training.recogniser import bundle
+
+    model, known = bundle.read(toy[0])
+    wanted = Vocabulary.of([*known.ids[5:], "zz-new"])
+    assert len(wanted) == len(known)
+    new = bundle.grown(model, known, wanted, 1)
+    for name in known.ids[5:]:
+        at, old = wanted.index[name], known.index[name]
+        assert torch.equal(new.token_embedding.weight[at], model.token_embedding.weight[old])
+        assert torch.equal(new.token_head.weight[at], model.token_head.weight[old])
+        assert torch.equal(new.cell_head.bias[at], model.cell_head.bias[old])
+
+
+def test_a_merged_model_can_be_trained_from(toy, crops, tmp_path):
+    from guqin_kg.recognise import export
+    from training import config
+    from training.recipes import adapt
+    from training.recogniser import bundle
+
+    settings = config.load("adapt", steps=2, batch=6, drawn_share=0.0, bf16=False, warmup=1)
+    adapt.run(settings, toy[0], crops, "toy", tmp_path / "toy", quiet=True)
+    out = export.merged(tmp_path / "merged", str(tmp_path / "toy"), base=toy[0])
+    model, vocabulary = bundle.read(out)
+    assert vocabulary.ids == bundle.read(toy[0])[1].ids
+    ours = shelf.load(toy[0], str(tmp_path / "toy")).weights
+    for name, tensor in model.state_dict().items():
+        np.testing.assert_allclose(tensor.numpy(), ours[name], atol=2e-3)
+
+
+def test_a_mean_is_fitted_on_pictures_as_its_stages_saw(toy, tmp_path, monkeypatch):
+    from training import config
+    from training.recipes import average
+
+    seen = []
+
+    def stopped(recipe, *_):
+        seen.append(recipe)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(average, "Producer", stopped)
+    further = config.load("further")
+    for given in (None, 0.0):
+        with pytest.raises(KeyboardInterrupt):
+            average.average([toy[0], toy[0]], tmp_path / "mean", other_characters=given)
+    assert [(r.spoilt, r.worse, r.presets) for r in seen] == [(further.spoilt, further.worse, further.presets)] * 2
+    assert [r.other_share for r in seen] == [further.other_characters, 0.0]
+
+
+def test_a_base_without_a_model_or_with_damage_is_told(toy, tmp_path):
+    from training.recipes import base
+
+    _, settings, _ = toy
+    with pytest.raises(NotFoundError, match="no recogniser in"):
+        base.run(settings, tmp_path / "out", base=tmp_path / "nothing", quiet=True)
+    mine = shutil.copytree(toy[0], tmp_path / "mine", ignore=shutil.ignore_patterns("run"))
+    (mine / "training.json").write_text("{")
+    with pytest.raises(DataError):
+        base.run(settings, tmp_path / "out", base=mine, quiet=True)
 
 
 def test_a_run_is_not_gone_on_with_when_the_graph_has_changed(toy, tmp_path, monkeypatch):

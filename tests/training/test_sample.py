@@ -114,3 +114,13 @@ def test_what_is_spoilt_worse_changes_nothing_else(vocabulary):
     assert [item[1] for item in plain] == [item[1] for item in worse]
     assert any((one[0] != other[0]).any() for one, other in zip(plain, worse, strict=True) if len(one[1]) > 3)
     assert any((one[0] != other[0]).any() for one, other in zip(plain, worse, strict=True) if len(one[1]) == 3)
+
+
+def test_fonts_kept_for_measuring_are_known_under_any_file_name(tmp_path, monkeypatch):
+    from training.recogniser import others
+
+    for name in ("MaShanZheng-Regular.ttf", "long-cang-chinese-simplified-400-normal.woff", "Other.ttf"):
+        (tmp_path / name).write_bytes(b"")
+    monkeypatch.setattr(others, "folders", lambda: [tmp_path])
+    monkeypatch.setattr(others, "_covers", lambda path: True)
+    assert [path.name for path in others.fonts()] == ["Other.ttf"]

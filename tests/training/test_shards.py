@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("safetensors", reason="needs the [train] extra")
 
 from guqin_kg.errors import DataError, LimitError
-from training.recogniser.shards import Producer, folder, write
+from training.recogniser.shards import Producer, folder, load, write
 
 pytestmark = pytest.mark.train
 
@@ -98,3 +98,12 @@ def test_an_unwritable_place(tmp_path: Path) -> None:
         write(blocked, 0, lambda seeds: [row for _ in seeds], 1, 2, 4)
     assert caught.value.code == "no-space"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_empty_file_of_a_shard_is_damage(tmp_path: Path) -> None:
+    place = folder(tmp_path, 0)
+    place.mkdir()
+    for name in ("images", "tokens", "boxes"):
+        (place / f"{name}.npy").write_bytes(b"")
+    with pytest.raises(DataError, match="damaged shard"):
+        load(place)

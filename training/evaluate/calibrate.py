@@ -49,8 +49,17 @@ def fit_other_bias(found: list[list[Hypothesis]], truths: list[tuple[int, ...]])
         lead[truth == (OTHER,)].append(jianzi - other)
     if not lead[True] or not lead[False]:
         return 0.0
+    return even_bias(np.array(lead[False]), np.array(lead[True]))
+
+
+def even_bias(real: np.ndarray, others: np.ndarray) -> float:
+    """The weight of "no jianzi" at which as large a share of the jianzi is rejected as of the other pictures accepted.
+
+    Args:
+        real: by how much "jianzi" leads in score, for each picture of one.
+        others: the same for each picture of something else.
+    """
     options = np.linspace(-6, 6, 121)
-    real, others = np.array(lead[False]), np.array(lead[True])
     gap = [abs(float((real < b).mean()) - float((others >= b).mean())) for b in options]
     return round(float(options[int(np.argmin(gap))]), 2)
 

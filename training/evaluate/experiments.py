@@ -209,6 +209,7 @@ def other_bias(reader: Recogniser, real: Sequence[Sequence[Candidate]], count: i
         real: its candidates for each crop.
         count: how many pictures that are no jianzi are drawn for it.
     """
+    from training.evaluate.calibrate import even_bias
     from training.recogniser.drawing import Recipe
 
     settings = reader.model.config
@@ -222,9 +223,7 @@ def other_bias(reader: Recogniser, real: Sequence[Sequence[Candidate]], count: i
             for row in rows
         ]
         leads.append(np.array([jianzi - other + given for jianzi, other in best]))
-    options = np.linspace(-6, 6, 121)
-    gap = [abs(float((leads[0] < b).mean()) - float((leads[1] >= b).mean())) for b in options]
-    return round(float(options[int(np.argmin(gap))]), 2)
+    return even_bias(*leads)
 
 
 def spoilt(args: argparse.Namespace) -> dict[str, Any]:

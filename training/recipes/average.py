@@ -15,6 +15,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,7 +31,7 @@ from training.config import load
 from training.evaluate.calibrate import calibrate_drawn
 from training.recipes.base import VALIDATION, save, started_from, teacher_forced
 from training.recogniser import bundle
-from training.recogniser.drawing import Recipe
+from training.recogniser.drawing import recipe_of
 from training.recogniser.shards import Producer
 
 
@@ -91,8 +92,9 @@ def average(
     inventory = load_inventory()
     words = Words(grammar_of(inventory))
     settings = model.config
-    others = load("further").other_characters if other_characters is None else other_characters
-    recipe = Recipe(vocabulary, settings.height, settings.width, settings.max_tokens, others)
+    recipe = recipe_of(load("further"), vocabulary, settings)
+    if other_characters is not None:
+        recipe = replace(recipe, other_share=other_characters)
     with TemporaryDirectory(prefix="guqin-average-") as work:
         drawn = Producer(recipe, Path(work), 1, seed + VALIDATION, images, settings.max_tokens, 0).get(0)
     about = {

@@ -6,7 +6,6 @@ Background processes draw shards, this one learns from them. The result is a mod
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from guqin_kg.inventory import load_inventory
 from guqin_kg.notation.grammar import grammar_of
 from guqin_kg.recognise import automata, prior
 from guqin_kg.recognise.vocabulary import Vocabulary
-from guqin_kg.recognise.weights import file_hash
+from guqin_kg.recognise.weights import file_hash, read_json
 from guqin_kg.recognise.words import Words
 from training import output, precision
 from training.config import RecogniserTraining
@@ -84,7 +83,7 @@ def _run(
     quiet: bool,
     command: str,
 ) -> dict[str, Any]:
-    from training.recogniser.drawing import recipe_of
+    from training.recogniser.drawing import recipe_of, surroundings
 
     inventory = load_inventory(extra)
     words = Words(grammar_of(inventory))
@@ -94,8 +93,8 @@ def _run(
     if base is None:
         model = bundle.build(shape, vocabulary, config.seed)
     else:
-        before = started_from(base)
         known_model, known = bundle.read(base)
+        before = started_from(base)
         model = bundle.grown(known_model, known, vocabulary, config.seed)
     weights = before["weights"] if before else None
     origin = {"started_from": weights, "graph": inventory.content_hash, "vocabulary": vocabulary.hash}
@@ -106,7 +105,7 @@ def _run(
     count = max(1, config.drawn_images // config.shard)
     # of a run that ended before its first checkpoint nothing but its shards tells what it was
     keys = [
-        recipe.key(inventory.content_hash, seed, size)
+        recipe.key(inventory.content_hash, seed, size, surroundings())
         for seed, size in ((config.seed, config.shard), (config.seed + VALIDATION, config.validation_images))
     ]
     producer = Producer(
@@ -192,7 +191,7 @@ def started_from(base: Path) -> dict[str, Any]:
     """What a later stage keeps of the model it goes on from: hash of the weights, command, seed, images, minutes."""
     about: dict[str, Any] = {}
     if (base / "training.json").is_file():
-        about = json.loads((base / "training.json").read_text("utf-8"))
+        about = read_json(base / "training.json")
     out = {"weights": file_hash(base / "model.safetensors"), "seed": about.get("config", {}).get("seed")}
     return out | {k: about[k] for k in ("command", *_STAGE) if k in about}
 

@@ -47,6 +47,10 @@ def read(folder: Path) -> tuple[Recogniser, Vocabulary]:
     return _laid_out(model), Vocabulary.read(folder / "vocabulary.json")
 
 
+_BY_WORD = ("token_embedding.", "token_head.", "cell_head.")
+"""Tensors with a row for each word of the vocabulary."""
+
+
 def grown(model: Recogniser, known: Vocabulary, wanted: Vocabulary, seed: int) -> Recogniser:
     """``model`` with the words of ``wanted``: known words keep what was learnt, new ones start afresh."""
     if known.ids == wanted.ids:
@@ -58,11 +62,10 @@ def grown(model: Recogniser, known: Vocabulary, wanted: Vocabulary, seed: int) -
     places = [(at, known.index[name]) for at, name in enumerate(wanted.ids) if name in known.index]
     here, there = (torch.tensor(column) for column in zip(*places, strict=True))
     for name, tensor in state.items():
-        old = old_state[name]
-        if tensor.shape == old.shape:
-            tensor.copy_(old)
+        if name.startswith(_BY_WORD):
+            tensor[here] = old_state[name][there]
         else:
-            tensor[here] = old[there]
+            tensor.copy_(old_state[name])
     new.load_state_dict(state)
     return _laid_out(new)
 

@@ -58,7 +58,7 @@ def degrade(
             image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.008, 0.024)) * max(size)))
         image = _spoil(image, rng)
     fitted = fit(np.asarray(image), height, width)
-    return fitted.pixels, _into(fitted, boxes, height, width)
+    return fitted.pixels, boxes_in(fitted, boxes, height, width)
 
 
 def _place(
@@ -214,6 +214,7 @@ def _spoil(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     return Image.fromarray((np.clip(values, 0, 1) * 255).astype(np.uint8))
 
 
-def _into(fitted: Fitted, boxes: Boxes, height: int, width: int) -> Boxes:
+def boxes_in(fitted: Fitted, boxes: Boxes, height: int, width: int) -> Boxes:
+    """Boxes in pixels of a picture as boxes in 0..1 of the window that it was fitted into."""
     scaled = boxes * fitted.scale + np.array([*fitted.offset, *fitted.offset], np.float32)
     return np.clip(scaled / np.array([width, height, width, height], np.float32), 0, 1)

@@ -23,22 +23,19 @@ from guqin_kg.notation.parse import parse
 from guqin_kg.recognise.images import fit
 from guqin_kg.recognise.vocabulary import BEGIN, END, OTHER, Vocabulary
 from guqin_kg.recognise.words import Words
-from training.recogniser.degrade import degrade
-from training.recogniser.others import Others
+from training.recogniser.degrade import boxes_in, degrade
+from training.recogniser.others import HELD_OUT_STYLES, Others
 from training.recogniser.sample import Sampled, Sampler
 
 if TYPE_CHECKING:
     from guqin_kg.draw import Drawing, Spec
     from training.config import RecogniserTraining
 
-PRESETS: Mapping[str, float] = {"print": 0.64, "photo": 0.06, "handwritten": 0.17, "clean": 0.13}
+SHARES: Mapping[str, float] = {"print": 0.64, "photo": 0.06, "handwritten": 0.17, "clean": 0.13}
 """Share of each preset of the drawing engine."""
 
 _SIZE = 72
 """Longer side of the drawn pictures: a little more than the window."""
-
-HELD_OUT_STYLES = ("ma-shan-zheng", "long-cang")
-"""Handwriting fonts never used in training, so that they can be measured on."""
 
 _PLAIN: Mapping[str, Any] = {
     "breaks": 0.0, "resolution": 0, "blur": 0.0, "ink": 0, "paper": 255, "shade": 0.0, "grain": 0.0, "bleed": 0.0,
@@ -107,7 +104,7 @@ def recipe_of(config: RecogniserTraining, vocabulary: Vocabulary, shape: Any, ex
 
 
 def surroundings() -> list[object]:
-    """What decides on this machine how a recipe is drawn: the code that draws, and the fonts found.
+    """What decides on this machine how a recipe is drawn: the code that draws, spoils and cuts out, the fonts found.
 
     Returns:
         JSON-able: a hash of the modules, the styles that can be used, and name and size of the fonts of ordinary
@@ -115,10 +112,13 @@ def surroundings() -> list[object]:
     """
     from guqin_kg import draw, resources
     from guqin_kg.draw.styles import available
+    from guqin_kg.recognise import images
+    from guqin_kg.recognise import surroundings as beside
     from training.recogniser.others import fonts
 
     here = Path(__file__).parent
     code = sorted(Path(draw.__file__).parent.glob("*.py"))
+    code += [Path(str(module.__file__)) for module in (images, beside)]
     code += [here / name for name in ("drawing.py", "degrade.py", "others.py", "sample.py", "shapes.yaml")]
     styles = [(style.name, path.name if (path := style.path()) else None) for style in available()]
     return [resources.digest(code), styles, [(path.name, path.stat().st_size) for path in fonts()]]
@@ -163,7 +163,7 @@ class Painter:
         self.others = Others(inventory) if recipe.other_share else None
         usable = [s.name for s in available() if s.name not in HELD_OUT_STYLES]
         self.fonts = [name for name in recipe.styles or usable if not STYLES[name].bundled]
-        presets = recipe.presets or PRESETS
+        presets = recipe.presets or SHARES
         self.presets = list(presets)
         self.preset_weights = np.array(list(presets.values())) / sum(presets.values())
 
@@ -297,8 +297,7 @@ class Painter:
         if plan.degraded:
             return degrade(grey, boxes, plan.rng, beside, height, width, plan.worse)
         fitted = fit(grey, height, width)
-        scaled = boxes * fitted.scale + np.array([*fitted.offset, *fitted.offset], np.float32)
-        return fitted.pixels, np.clip(scaled / np.array([width, height, width, height], np.float32), 0, 1)
+        return fitted.pixels, boxes_in(fitted, boxes, height, width)
 
     def _token_boxes(self, notation: Notation, boxes: np.ndarray) -> np.ndarray:
         """Boxes of the parts (x, y, width, height) as one x0, y0, x1, y1 for each base notation."""

@@ -17,8 +17,8 @@ from guqin_kg.draw.fonts import folders
 from guqin_kg.errors import NotFoundError
 from guqin_kg.inventory import Inventory
 
-_NEVER_TRAINED = ("ma-shan-zheng", "long-cang")
-"""Fonts kept for measuring."""
+HELD_OUT_STYLES = ("ma-shan-zheng", "long-cang")
+"""Handwriting fonts never used in training, so that they can be measured on."""
 
 
 @lru_cache(maxsize=1)
@@ -49,7 +49,7 @@ def fonts() -> list[Path]:
             name = path.name.lower()
             if path.suffix.lower() not in (".ttf", ".otf", ".ttc", ".woff"):
                 continue
-            if not any(part in name for part in _NEVER_TRAINED):
+            if not any(style.replace("-", "") in name.replace("-", "") for style in HELD_OUT_STYLES):
                 found.setdefault(name, path)
     return [found[name] for name in sorted(found) if _covers(found[name])]
 

@@ -77,7 +77,7 @@ def load(path: Path) -> Shard:
     """
     try:
         return Shard(*(np.load(path / f"{name}.npy", allow_pickle=False) for name in ("images", "tokens", "boxes")))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise DataError(f"damaged shard: {error}", file=path, hint="delete this folder; it is drawn anew") from None
 
 
