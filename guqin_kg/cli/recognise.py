@@ -85,7 +85,7 @@ def recognize(
 def _line(row: dict[str, Any]) -> str:
     if "error" in row:
         return f"{row['image']}\t-\t{row['error']['message']}"
-    if not row["jianzi"]:
+    if not row["candidates"]:
         return f"{row['image']}\t-\t{row['message']} ({row['other_probability']:.2f})"
     found = "  ".join(f"{c['reading']} {c['probability']:.2f}" for c in row["candidates"])
     return f"{row['image']}\t{found}"

@@ -42,12 +42,12 @@ def train() -> None:
 @train.command("recognizer")
 @run_options("adapt", "adapt, adapt-mean, extend, base, further, tiny, or a YAML file.")
 @book_options()
-@click.option("--base", type=FOLDER, help="Model folder to start from, instead of what the configuration says.")
+@click.option("--base", help="Model folder or hub id to start from, instead of what the configuration says.")
 def train_recognizer(
     config_name: str,
     data: Path | None,
     name: str | None,
-    base: Path | None,
+    base: str | None,
     out: Path | None,
     steps: int | None,
     minutes: float | None,
@@ -78,10 +78,12 @@ def train_recognizer(
     from guqin_kg import resources
     from guqin_kg.graph.workspace import existing_workspace
     from guqin_kg.recognise import adapter_folders, shelf
+    from training import hub
 
     config = configs.load(config_name, steps=steps, max_minutes=minutes, seed=seed)
     space = existing_workspace(workspace)
-    start = base or (resources.folder("models") / shelf.BASE if config.starts_from == "bundled" else None)
+    bundled = resources.folder("models") / shelf.BASE if config.starts_from == "bundled" else None
+    start = hub.folder_of(base) if base else bundled
     if start is None and config.starts_from == "given":
         raise UsageError(
             f"the configuration {config_name} goes on from a model that was made before", hint="say which: --base DIR"
@@ -92,7 +94,8 @@ def train_recognizer(
         data, name = book(data, name)
         from training.recipes import adapt
 
-        folder = out or (space.root / "adapters" if space else adapter_folders.per_user()) / name
+        own = space.root / "adapters" if space else adapter_folders.per_user()
+        folder = out or adapter_folders.of_new(name, own, "adapters")
         _say_start(start, base, quiet)
         about = adapt.run(
             config, start, data, name, folder,
@@ -115,7 +118,7 @@ def train_recognizer(
     finish(fmt, folder, about, done)
 
 
-def _say_start(start: Path | None, base: Path | None, quiet: bool) -> None:
+def _say_start(start: Path | None, base: str | None, quiet: bool) -> None:
     if not quiet:
         talk(f"starting from {base or ('the bundled base' if start else 'nothing: all weights are new')}")
 

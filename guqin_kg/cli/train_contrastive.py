@@ -115,16 +115,16 @@ def _adapt(
     from guqin_kg.recognise.words import Words
 
     data, name = book(data, name)
+    space = existing_workspace(workspace)
+    place = (space.root / "adapters" if space else adapter_folders.per_user()) / towers.BASE
+    folder = out or adapter_folders.of_new(name, place, f"{towers.BASE}/adapters")
     from training.recipes import contrastive_adapt as recipe
 
-    space = existing_workspace(workspace)
     crops = recipe.crops_of(data, Words(workspace_grammar(space)))
     if not quiet:
         recipe.say_skipped(crops)
     if pages:
         crops = crops.of_pages(set(pages.split(",")))
-    place = (space.root / "adapters" if space else adapter_folders.per_user()) / towers.BASE
-    folder = out or place / name
     about = recipe.adapt(
         config, crops, name, folder, cache=cache or drawn_cache(), extra=own_turtle(space), credit=credit,
         command=typed(), quiet=quiet,

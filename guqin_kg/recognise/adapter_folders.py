@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from guqin_kg.errors import DataError
+from guqin_kg import resources
+from guqin_kg.errors import DataError, NotFoundError, UsageError
 from guqin_kg.recognise.weights import read_adapter
 
 
@@ -15,6 +17,27 @@ def per_user() -> Path:
     from guqin_kg.graph.workspace import per_user_root
 
     return per_user_root() / "adapters"
+
+
+def of_new(name: str, place: Path, bundled: str) -> Path:
+    """The folder of a new adapter ``name`` of one's own.
+
+    Args:
+        name: of the adapter.
+        place: where one's own adapters lie.
+        bundled: folder of those that come with the software, within ``models``.
+
+    Raises:
+        UsageError: one of these has the name; it could then be named no more.
+    """
+    with contextlib.suppress(NotFoundError):
+        if (resources.folder("models") / bundled / name / "adapter.json").is_file():
+            raise UsageError(
+                f"{name!r} is an adapter that comes with this software; one of yours would hide it",
+                code="name-taken",
+                hint="give another --name, or --out FOLDER to keep it off the shelf",
+            )
+    return place / name
 
 
 def rows_of(folders: Sequence[Path]) -> list[dict[str, Any]]:

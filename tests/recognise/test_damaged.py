@@ -144,12 +144,19 @@ def test_the_command_says_what_to_do_next(tmp_path):
     assert found.stderr.count("hint:") == 2
 
 
-def test_nothing_of_the_lexicon_is_not_called_an_ordinary_character(tmp_path):
+def test_a_jianzi_that_is_none_of_the_lexicon_is_still_called_one():
     import numpy as np
 
-    closed = Recogniser.open(grammar=default_grammar(), lexicon=["大九勾四"])
-    row = closed.recognise([np.full((40, 40), 255, np.uint8)])[0]
-    assert row["message"] == "none of the lexicon, or not a jianzi"
+    from guqin_kg.draw import draw_spec, sample_spec
+    from guqin_kg.notation.parse import parse
+
+    closed = Recogniser.open(grammar=default_grammar(), lexicon=["大九勾四", "六"])
+    drawn = [draw_spec(sample_spec(parse(reading), "clean", size=96)).pixels for reading in ("大九勾四", "掐起")]
+    given, other, blank = closed.recognise([*drawn, np.full((40, 40), 255, np.uint8)])
+    assert given["candidates"][0]["reading"] == "大九勾四"
+    assert (other["jianzi"], other["candidates"]) == (True, [])
+    assert other["message"] == "a jianzi, but none of the lexicon"
+    assert (blank["jianzi"], blank["message"]) == (False, "not a jianzi")
 
 
 def changed(path, **values):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the [train] extra")
 pytest.importorskip("transformers", reason="needs the [train] extra")
 
-from guqin_kg.errors import GuqinKGError
+from guqin_kg.errors import GuqinKGError, NotFoundError
 from training import hub
 
 pytestmark = pytest.mark.train
@@ -57,3 +58,31 @@ def test_dialogue(asked: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert caught.value.code == "bad-model"
     assert len(asked) == 1
     assert capfd.readouterr().err == ""
+
+
+def test_a_recogniser_of_the_hub_is_taken_from_what_was_kept(
+    asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub's own client, off line, over a folder laid out as it lays out what it has fetched."""
+    from huggingface_hub import constants
+
+    from guqin_kg import resources
+    from training.recogniser import bundle
+
+    revision = "0" * 40
+    kept = tmp_path / "models--somebody--recogniser"
+    snapshot = kept / "snapshots" / revision
+    shutil.copytree(resources.folder("models") / "recogniser", snapshot)
+    (kept / "refs").mkdir()
+    (kept / "refs" / "main").write_text(revision)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    found = hub.folder_of("somebody/recogniser")
+    assert found == snapshot
+    assert bundle.read(found)[1].ids
+    assert len(asked) == 1
+    with pytest.raises(NotFoundError) as caught:
+        hub.folder_of("somebody/else")
+    assert "no model of this hub id" in caught.value.message
+    assert "\n" not in caught.value.message
+    assert hub.folder_of(str(tmp_path)) == tmp_path
+    assert hub.folder_of("no-such-folder") == Path("no-such-folder")

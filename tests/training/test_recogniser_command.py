@@ -14,6 +14,7 @@ pytest.importorskip("peft", reason="needs the [train] extra")
 from guqin_kg import resources
 from guqin_kg.cli.train import train
 from guqin_kg.errors import UsageError
+from training import hub
 from training.config import CONFIGS
 from training.recipes import adapt, base
 
@@ -102,3 +103,25 @@ def test_a_folder_of_other_things_is_refused_before_training(tmp_path: Path, mon
         call("--config", "adapt", "--data", data, "--name", "mine", "--out", out)
     assert caught.value.file == str(out)
     assert [path.name for path in out.iterdir()] == ["thesis.txt"]
+
+
+def test_an_adapter_that_comes_with_the_software_is_not_hidden(starts: list[Path | None], tmp_path: Path) -> None:
+    crops = tmp_path / "crops.jsonl"
+    crops.write_text("{}\n", "utf-8")
+    given = ("--config", "adapt", "--data", crops, "--name", "wusheng-1457")
+    with pytest.raises(UsageError, match="comes with this software") as caught:
+        call(*given)
+    assert "--out" in str(caught.value.hint)
+    with pytest.raises(UsageError, match="comes with this software"):
+        CliRunner().invoke(train, ["contrastive", *map(str, given)], catch_exceptions=False)
+    assert starts == []
+    call(*given, "--out", tmp_path / "out")
+    assert starts == [bundled()]
+
+
+def test_a_base_is_a_folder_or_a_hub_id(
+    starts: list[Path | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "folder_of", lambda base: Path("kept") / base)
+    call("--config", "further", "--base", "somebody/recogniser", "--out", tmp_path / "out")
+    assert starts == [Path("kept/somebody/recogniser")]
