@@ -6,6 +6,7 @@ standardised, so that loudness does not count.
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,9 @@ _LOWEST, _HIGHEST = 55.0, 3520.0
 
 MAX_SECONDS = 600
 """Longer files are refused; only the first seconds count anyway."""
+
+MAX_RATE = 768_000
+"""The quickest that sound is sold with; what says more is damaged, and would take all memory to bring to ``RATE``."""
 
 
 def spectrum(samples: np.ndarray, frames: int, bands: int, rate: int = RATE) -> np.ndarray:
@@ -96,7 +100,7 @@ def load_sound(path: Path) -> tuple[np.ndarray, int]:
 
     Raises:
         NotFoundError: no such file.
-        DataError: not a WAV file, empty, or longer than ``MAX_SECONDS``.
+        DataError: not a WAV file, damaged, empty, or longer than ``MAX_SECONDS``.
     """
     from scipy.io import wavfile
 
@@ -105,7 +109,11 @@ def load_sound(path: Path) -> tuple[np.ndarray, int]:
     try:
         rate, data = wavfile.read(path)
     except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"cannot read this sound: {error}", code="bad-audio", file=path, hint="a WAV file") from None
+        raise _unreadable(path, str(error)) from None
+    except (struct.error, ArithmeticError, UnboundLocalError):  # what scipy says of such a header helps nobody
+        raise _unreadable(path, "its header is cut off or damaged") from None
+    if not 0 < rate <= MAX_RATE:
+        raise _unreadable(path, f"its header says {rate} samples a second")
     if not len(data) or len(data) > rate * MAX_SECONDS:
         raise DataError(
             f"this sound lasts {len(data) / rate:.0f} seconds",
@@ -116,3 +124,7 @@ def load_sound(path: Path) -> tuple[np.ndarray, int]:
     full = float(np.iinfo(data.dtype).max) if np.issubdtype(data.dtype, np.integer) else 1.0
     samples = np.nan_to_num(data.astype(np.float64) / full)
     return (samples.mean(1) if samples.ndim == 2 else samples), int(rate)
+
+
+def _unreadable(path: Path, why: str) -> DataError:
+    return DataError(f"cannot read this sound: {why}", code="bad-audio", file=path, hint="a WAV file")

@@ -7,7 +7,7 @@ adapter for a book (LoRA) is added to the weights when they are read.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ class Towers:
 
         Raises:
             NotFoundError: no such model or adapter.
-            DataError: the folder holds something else, or damaged weights.
+            DataError: the folder holds something else, damaged weights, or files that do not belong together.
             UsageError: the adapter was trained on another base, or the model over a base of other people.
         """
         try:
@@ -89,7 +89,7 @@ class Towers:
         key = file_hash(place / "model.safetensors")
         name = BASE if folder is None else place.name
         if adapter is None:
-            return cls(weights, config, name, key)
+            return cls._whole(place, weights, config, name, key)
         where = find_adapter(adapter, place, workspace)
         about = read_adapter(where)
         trunk = trunk_hash(weights)
@@ -105,7 +105,71 @@ class Towers:
         tensors = read_safetensors(where / "adapter_model.safetensors")
         weights = merge(weights, tensors, read_json(where / "adapter_config.json"), where)
         full = key + file_hash(where / "adapter_model.safetensors")
-        return cls(weights, config, str(about.get("name", adapter)), full)
+        return cls._whole(place, weights, config, str(about.get("name", adapter)), full)
+
+    @classmethod
+    def _whole(
+        cls, place: Path, weights: Mapping[str, Array], config: Mapping[str, Any], name: str, key: str
+    ) -> Towers:
+        """The towers of the folder ``place``, each tried once.
+
+        Raises:
+            DataError: weights and ``config.json`` do not belong together.
+        """
+        try:
+            towers = cls(weights, config, name, key)
+            towers._try()
+        except (KeyError, ValueError, TypeError, IndexError, ArithmeticError) as error:
+            what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise DataError(
+                f"config.json and model.safetensors are not of one whole contrastive model: {what}",
+                code="bad-model",
+                file=place,
+                hint="copy the folder again, or train it anew: guqin train contrastive --config ours --out DIR",
+            ) from None
+        return towers
+
+    def _try(self) -> None:
+        """Encode a blank picture, a text of the greatest length and silence.
+
+        Raises:
+            ValueError, KeyError, TypeError, IndexError, ArithmeticError: the weights are of another shape than said.
+        """
+        inputs: dict[str, Callable[[], Array]] = {
+            "image": lambda: self.images(np.zeros((1, self.height, self.width), np.uint8)),
+            "text": lambda: self.texts(["\0" * self._longest()]),
+            "audio": lambda: self.sounds(np.zeros((1, self._said("frames"), self._said("bands")), np.float32)),
+        }
+        for tower in self.modalities:
+            told, there = self._said(f"{tower}_layers"), self._depth(tower)
+            if told != there:
+                raise ValueError(f"{told} {tower} layers are told of, {there} are there")
+            size, space = inputs[tower]().shape[1], self._said("space")
+            if size != space:
+                raise ValueError(f"{space} numbers a vector are told of, the {tower} tower gives {size}")
+
+    def _said(self, key: str) -> int:
+        return int(self.config[key])
+
+    def _depth(self, tower: str) -> int:
+        """How many layers the weights of a tower have."""
+        start = f"towers.{tower}.encoder."
+        return len({name.removeprefix(start).partition(".")[0] for name in self._weights if name.startswith(start)})
+
+    def _longest(self) -> int:
+        """The greatest length of a text.
+
+        Raises:
+            ValueError: the weights are of another length, or of another alphabet.
+            KeyError: there are none.
+        """
+        told, there = self._said("max_characters"), len(self._weights["towers.text.position"])
+        if not 0 < told <= there:
+            raise ValueError(f"texts of {told} characters are told of, the text tower reads up to {there}")
+        known, rows = len(self.config["characters"]) + 2, len(self._weights["towers.text.embedding.weight"])
+        if known != rows:  # each character would be taken for another
+            raise ValueError(f"{known - 2} characters are told of, the text tower knows {rows - 2}")
+        return told
 
     def images(self, windows: Array) -> Array:
         """Unit vectors ``(n, space)`` of windows: uint8 ``(n, height, width)``, ink 255 (see ``images.fit``)."""

@@ -116,6 +116,52 @@ def test_what_is_missing_is_said(model: Path, tmp_path: Path) -> None:
         Towers.open(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("heads", None, "'heads' is missing"),
+        ("heads", 5, "reshape"),
+        ("heads", 0, "zero"),
+        ("characters", None, "'characters' is missing"),
+        ("characters", 7, "not iterable"),
+        ("characters", "七九", "2 characters are told of, the text tower knows 7"),
+        ("modalities", None, "'modalities' is missing"),
+        ("image_layers", 1, "1 image layers are told of, 2 are there"),
+        ("text_layers", 9, "9 text layers are told of, 2 are there"),
+        ("audio_layers", None, "'audio_layers' is missing"),
+        ("max_characters", 30, "texts of 30 characters are told of, the text tower reads up to 24"),
+        ("max_characters", 0, "texts of 0 characters"),
+        ("space", 21, "21 numbers"),
+        ("width", 32, "broadcast"),
+        ("bands", 15, "mismatch"),
+        ("frames", 99, "broadcast"),
+    ],
+)
+def test_weights_and_configuration_that_do_not_belong_together(
+    model: Path, tmp_path: Path, key: str, value: object, message: str
+) -> None:
+    config = json.loads((model / "config.json").read_text("utf-8")) | {key: value}
+    if value is None:
+        del config[key]
+    (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
+    (tmp_path / "model.safetensors").symlink_to(model / "model.safetensors")
+    with pytest.raises(DataError, match=message) as caught:
+        Towers.open(tmp_path)
+    assert caught.value.code == "bad-model"
+    assert caught.value.file == str(tmp_path)
+    assert caught.value.hint
+
+
+def test_weights_without_a_tower(model: Path, tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    weights = read_safetensors(model / "model.safetensors")
+    (tmp_path / "config.json").symlink_to(model / "config.json")
+    save_file({k: v for k, v in weights.items() if ".audio.pool." not in k}, tmp_path / "model.safetensors")
+    with pytest.raises(DataError, match=r"audio\.pool.*is missing"):
+        Towers.open(tmp_path)
+
+
 def test_searching_needs_no_torch(model: Path) -> None:
     code = (
         "import sys, numpy as np; from pathlib import Path; from guqin_kg.recognise.nearest import Search\n"
