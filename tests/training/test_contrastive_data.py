@@ -12,6 +12,7 @@ from click.testing import CliRunner
 pytest.importorskip("torch", reason="needs the [train] extra")
 pytest.importorskip("transformers", reason="needs the [train] extra")
 
+from guqin_kg import resources
 from guqin_kg.cli.train import train
 from guqin_kg.errors import DataError, ReadingError
 from guqin_kg.graph.workspace import init_workspace
@@ -21,6 +22,7 @@ from tests.new_sign import ping
 from training.contrastive import data
 from training.contrastive.config import load
 from training.recipes import contrastive as recipe
+from training.recogniser import drawing
 
 pytestmark = pytest.mark.train
 
@@ -66,6 +68,45 @@ def test_pictures_are_kept_by_the_graph_they_are_of(space: Path, tmp_path: Path)
         assert first.cache != second.cache
         assert len(list(cache.iterdir())) == 2
         assert (drawn(own).images == second.images).all()
+
+
+def test_pictures_are_kept_by_what_draws_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("大九勾四\n散勾一\n", "utf-8")
+    for config in (load("tiny"), load("tiny", source="sampled", drawn_images=8, shard=8)):
+        cache = tmp_path / config.source
+        folders: list[Path | None] = []
+
+        def drawn(config=config, cache=cache, folders=folders) -> None:
+            folders.append(data.prepare(config, cache, names, quiet=True).cache)
+
+        drawn()
+        drawn()
+        assert folders[0] == folders[1]
+        for place, value in (
+            (drawing, {"surroundings": lambda: ["other fonts"]}),
+            (data, {"_LONGEST": 20, "_SIZE": 60}),
+        ):
+            with monkeypatch.context() as context:
+                for name, other in value.items():
+                    context.setattr(place, name, other)
+                drawn()
+        assert len(set(folders)) == 3
+        drawn()
+        assert folders[-1] == folders[0]
+
+
+def test_sounds_are_kept_by_what_sounds_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("大九勾四\n散勾一\n", "utf-8")
+    config = load("tiny", modalities=["image", "text", "audio"], images_each=1)
+    first = data.prepare(config, tmp_path / "cache", names, quiet=True)
+    (kept,) = (tmp_path / "cache").rglob("audio-*.npy")
+    found = drawing.surroundings()
+    monkeypatch.setattr(drawing, "surroundings", lambda: found)
+    monkeypatch.setattr(resources, "digest", lambda paths: "0" * 32)
+    assert data.prepare(config, tmp_path / "cache", names, quiet=True).cache == first.cache
+    assert len(list(kept.parent.glob("audio-*.npy"))) == 2
 
 
 def test_a_list_of_names_is_read_as_everywhere(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +14,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the [train] extra")
 pytest.importorskip("transformers", reason="needs the [train] extra")
 
+from guqin_kg.errors import NotFoundError, UsageError  # noqa: E402
+from guqin_kg.inventory import load_inventory  # noqa: E402
 from training.contrastive import data, report, run  # noqa: E402
 from training.contrastive.config import load  # noqa: E402
 from training.recipes.contrastive import contrastive  # noqa: E402
@@ -94,3 +98,44 @@ def test_the_log_holds_the_rows_of_this_run_alone(cache: Path, tmp_path: Path) -
     assert trained.rows[:2] == rows
     assert [row["step"] for row in log_of(tmp_path)] == [1, 2, 3, 4]
     assert trained.loss == log_of(tmp_path)[-1]["loss"] != 0.1
+
+
+def test_a_run_of_another_graph_list_or_alphabet_is_not_gone_on_from(cache: Path, tmp_path: Path) -> None:
+    config = load("tiny", max_steps=1)
+    items = data.prepare(config, cache, quiet=True)
+    assert items.graph == load_inventory().content_hash
+
+    def go(some: data.Items, alphabet: Callable[[Any], Any] = lambda known: known) -> int:
+        model: Any = run.build(config, items)
+        model.config.characters = alphabet(model.config.characters)
+        return run.train(model, some, config, tmp_path, quiet=True).step
+
+    assert go(items) == 1
+    assert go(items) == 1
+    with pytest.raises(UsageError, match="the graph has changed") as caught:
+        go(replace(items, graph="0" * 32))
+    assert caught.value.code == "other-run"
+    with pytest.raises(UsageError, match="readings"):
+        go(replace(items, texts=(*items.texts[1:], items.texts[0])))
+    with pytest.raises(UsageError, match="alphabet"):
+        go(items, lambda known: known[::-1])
+
+
+def test_another_list_of_names_is_refused_by_the_recipe(cache: Path, tmp_path: Path) -> None:
+    names, config = tmp_path / "names.txt", load("tiny", notations="names", max_steps=1)
+    names.write_text("大九勾四\n散勾一\n名十挑五\n", "utf-8")
+    contrastive(config, tmp_path / "out", names=names, cache=cache, quiet=True)
+    names.write_text("大九勾四\n散勾四\n名十挑五\n", "utf-8")
+    with pytest.raises(UsageError, match="readings"):
+        contrastive(config, tmp_path / "out", names=names, cache=cache, quiet=True)
+
+
+@pytest.mark.parametrize("text", ["[]", "5", "null", "{", '"guqin-contrastive"'])
+def test_a_base_whose_configuration_is_no_object(text: str, cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(text, "utf-8")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    assert not run.is_ours(tmp_path)
+    with pytest.raises(NotFoundError, match="no contrastive model"):
+        run.read(tmp_path)
+    with pytest.raises(NotFoundError, match="no base model"):
+        run.build(load("tiny", base=str(tmp_path)), data.prepare(load("tiny"), cache, quiet=True))

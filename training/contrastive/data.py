@@ -48,6 +48,7 @@ class Items:
         audio: ``(classes, frames, bands)`` float32, or None.
         near: ``(classes, k)`` classes whose readings differ in one word, -1 where there are no more; or None.
         cache: folder for what is worked out from these items.
+        graph: content hash of the graph they are of.
     """
 
     texts: tuple[str, ...]
@@ -58,6 +59,7 @@ class Items:
     audio: Array | None = None
     near: Array | None = None
     cache: Path | None = None
+    graph: str = ""
 
 
 def graph_of(grammar: Grammar) -> str:
@@ -65,6 +67,21 @@ def graph_of(grammar: Grammar) -> str:
     from guqin_kg.inventory import load_inventory
 
     return load_inventory().content_hash if grammar is default_grammar() else grammar.inventory.content_hash
+
+
+def origin_of(items: Items, alphabet: Sequence[str] | None = None) -> dict[str, str | None]:
+    """What a run comes from besides its configuration, for its checkpoints: ``graph``, ``readings``, ``alphabet``.
+
+    Args:
+        items: data of the run; the readings count as a hash.
+        alphabet: characters that the text tower knows, which count as a hash, or None.
+    """
+
+    def digest(texts: Sequence[str]) -> str:
+        return hashlib.blake2b("\n".join(texts).encode(), digest_size=8).hexdigest()
+
+    alphabet_hash = None if alphabet is None else digest(alphabet)
+    return {"graph": items.graph, "readings": digest(items.texts), "alphabet": alphabet_hash}
 
 
 def readings(config: ContrastiveTraining, names: Path | None = None, grammar: Grammar | None = None) -> list[str]:
@@ -137,7 +154,7 @@ def prepare(
 
     Args:
         config: the run.
-        cache: where it is kept, by what is drawn and the content hash of the graph.
+        cache: where it is kept, by what is drawn, with what, and the content hash of the graph.
         names: list of readings, for configurations that want one.
         quiet: no progress.
         grammar: of the graph whose signs are drawn (default: the released one).
@@ -149,6 +166,7 @@ def prepare(
     """
     from guqin_kg.draw.engine import Engine, default_engine
     from guqin_kg.notation.parse import parse
+    from training.recogniser.drawing import surroundings
 
     grammar = grammar or default_grammar()
     if config.source == "sampled":
@@ -160,7 +178,8 @@ def prepare(
         raise DataError(f"there is nothing to tell {texts[0]} apart from", hint="give at least two readings")
     notations = [parse(text, grammar) for text in texts]
     shape = (config.towers.height, config.towers.width)
-    key = json.dumps([texts, config.images_each, config.preset, config.seed, shape, grammar.inventory.content_hash])
+    how = [config.images_each, config.preset, config.seed, shape, _SIZE, _MIXED]
+    key = json.dumps([texts, how, grammar.inventory.content_hash, surroundings()])
     folder = cache / ("contrastive-" + hashlib.blake2b(key.encode(), digest_size=8).hexdigest())
     labels = np.repeat(np.arange(len(texts)), config.images_each)
     engine = default_engine() if grammar is default_grammar() else Engine(grammar)
@@ -169,19 +188,20 @@ def prepare(
     if "audio" in config.modalities:
         audio = _heard(folder, texts, config.towers, grammar, quiet)
     train, held = _split(config, labels)
-    return Items(tuple(texts), images, labels, train, held, audio, cache=folder)
+    return Items(tuple(texts), images, labels, train, held, audio, cache=folder, graph=graph_of(grammar))
 
 
 def sampled(config: ContrastiveTraining, cache: Path, quiet: bool = False, grammar: Grammar | None = None) -> Items:
     """Notations as the recogniser's base meets them, sampled from the graph's rules and drawn once each.
 
-    Drawn in shards that are kept in ``cache``; a killed run goes on with the next one missing.
+    Drawn in shards that are kept in ``cache``, by all that decides how they look; a killed run goes on with the next
+    one missing.
     """
     from tqdm import tqdm
 
     from guqin_kg.recognise.vocabulary import Vocabulary
     from guqin_kg.recognise.words import Words
-    from training.recogniser.drawing import Painter, Recipe
+    from training.recogniser.drawing import Painter, Recipe, surroundings
     from training.recogniser.shards import Producer, Shard, join
 
     grammar = grammar or default_grammar()
@@ -189,9 +209,9 @@ def sampled(config: ContrastiveTraining, cache: Path, quiet: bool = False, gramm
     vocabulary = Vocabulary.of(base for base in words.bases() if words.inventory.by_id[base].forms)
     height, width = config.towers.height, config.towers.width
     graph = graph_of(grammar)
-    root = cache / f"sampled-{vocabulary.hash[:8]}-{graph[:8]}-{config.seed}-{height}x{width}-{config.shard}"
     count = max(1, config.drawn_images // config.shard)
     recipe = Recipe(vocabulary, height, width, _LONGEST, other_share=0.0)
+    root = cache / f"sampled-{recipe.key(graph, config.seed, config.shard, surroundings())}"
     producer = Producer(lambda: Painter(recipe, grammar), root, count, config.seed, config.shard, _LONGEST, workers=0)
     parts: list[Shard] = []
     try:
@@ -213,7 +233,7 @@ def sampled(config: ContrastiveTraining, cache: Path, quiet: bool = False, gramm
         labels[at] = classes[bases]
     near = neighbours(list(classes), config.hard_negatives * 4, config.seed) if config.hard_negatives else None
     train, held = _split(config, labels)
-    return Items(tuple(texts), shard.images, labels, train, held, near=near, cache=root)
+    return Items(tuple(texts), shard.images, labels, train, held, near=near, cache=root, graph=graph)
 
 
 def neighbours(sequences: Sequence[tuple[str, ...]], most: int, seed: int) -> Array:
@@ -262,13 +282,18 @@ def _sounding(texts: list[str], grammar: Grammar, quiet: bool) -> list[str]:
 
 
 def _heard(folder: Path, texts: Sequence[str], towers: Towers, grammar: Grammar, quiet: bool) -> Array:
-    """Spectra of all texts, in chunks that are kept."""
+    """Spectra of all texts, in chunks that are kept by what sounds them."""
     from tqdm import tqdm
 
+    from guqin_kg import resources, score, sound
+    from guqin_kg.recognise import hear
+
+    code = [path for part in (score, sound) for path in sorted(Path(str(part.__file__)).parent.glob("*.py"))]
+    made = f"{towers.frames}x{towers.bands}-{resources.digest([*code, Path(hear.__file__)])[:8]}"
     parts = []
     starts = range(0, len(texts), _CHUNK // 4)
     for start in tqdm(starts, desc="sounding", unit="chunk", disable=quiet or len(starts) < 4, file=sys.stderr):
-        path = folder / f"audio-{towers.frames}x{towers.bands}-{start // (_CHUNK // 4):05d}.npy"
+        path = folder / f"audio-{made}-{start // (_CHUNK // 4):05d}.npy"
         if not path.is_file():
             _write(path, np.stack([sound_frames(text, towers, grammar) for text in texts[start : start + _CHUNK // 4]]))
         parts.append(np.load(path, allow_pickle=False))

@@ -284,7 +284,7 @@ class HubTowers(nn.Module):
         try:
             self.model = AutoModel.from_pretrained(base, **settings)
             self.processor = AutoProcessor.from_pretrained(base, **settings)
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
             reason = str(error).strip().splitlines()
             raise NotFoundError(
                 f"no base model {base!r}: {reason[0] if reason else type(error).__name__}",

@@ -26,11 +26,12 @@ from guqin_kg.errors import DataError, LimitError, MissingExtraError, NotFoundEr
 from guqin_kg.recognise.weights import read_safetensors
 from training import checkpoint, lora, processes
 from training.contrastive.config import ContrastiveTraining
-from training.contrastive.data import Items
+from training.contrastive.data import Items, origin_of
 from training.contrastive.loss import ContrastiveLoss, SyncedBatchNorm
 from training.contrastive.model import HubTowers, Towers, TowersConfig, pictures
 from training.quiet import no_bars
 from training.recogniser.augment import augment
+from training.recogniser.loop import refuse_other
 
 
 def inner(model: nn.Module) -> nn.Module:
@@ -45,7 +46,7 @@ def is_ours(folder: Path) -> bool:
         about = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError):
         return False
-    return bool(about.get("model_type") == TowersConfig.model_type)
+    return isinstance(about, dict) and about.get("model_type") == TowersConfig.model_type
 
 
 def read(folder: Path) -> Towers:
@@ -237,7 +238,7 @@ def train(
 
     Raises:
         DataError: the loss is no longer a number, or a damaged checkpoint.
-        UsageError: a checkpoint of another configuration.
+        UsageError: a checkpoint of another configuration, graph, list of readings or alphabet.
     """
     rank, count = processes.world()
     torch.set_num_threads(config.threads)
@@ -249,7 +250,10 @@ def train(
     steps = config.max_steps or batches.per_epoch * config.epochs
     place = out / "checkpoint"
     states = {"model": _trained(model)} | ({"average": average} if average else {})
-    settings = config.model_dump(mode="json")
+    towers = inner(model)
+    alphabet = towers.config.characters if isinstance(towers, Towers) else None  # others have their own tokenizer
+    settings = config.model_dump(mode="json") | origin_of(items, alphabet)
+    refuse_other(place, settings)
     saved = checkpoint.take(place, optimiser, settings, **states) or {"step": 0, "spent": 0.0}
     step, spent = int(saved["step"]), float(saved["spent"])
     rows = _log_until(step, out, rank)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from guqin_kg.errors import NotFoundError
+from guqin_kg.errors import DataError, NotFoundError
+from guqin_kg.recognise.weights import read_json
 
 _BLANK = "blank picture"
 
@@ -17,14 +18,29 @@ def add(folder: Path, label: str, report: Mapping[str, Any]) -> None:
 
     Raises:
         NotFoundError: the folder has no ``training.json``.
+        DataError: it is damaged, or lacks what a card tells; nothing is written.
     """
     path = folder / "training.json"
     if not path.is_file():
         raise NotFoundError(f"no training.json in {folder}", hint="only models of `guqin train dialogue` have a card")
-    about = json.loads(path.read_text("utf-8"))
-    about["figures"].setdefault("evaluations", {})[label] = {k: v for k, v in report.items() if k != "model"}
-    path.write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", "utf-8")
-    (folder / "README.md").write_text(write(about), "utf-8")
+    about = read_json(path)
+    try:
+        about["figures"].setdefault("evaluations", {})[label] = {k: v for k, v in report.items() if k != "model"}
+        card = write(about)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise DataError(
+            f"damaged: {what}", code="bad-model", file=path, hint="copy the folder again, or train it anew"
+        ) from None
+    _replace(path, json.dumps(about, ensure_ascii=False, indent=1) + "\n")
+    _replace(folder / "README.md", card)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, "utf-8")
+    part.replace(path)
 
 
 def write(about: Mapping[str, Any]) -> str:

@@ -173,15 +173,26 @@ def rate_at(plan: Plan, step: int, progress: float) -> float:
 
 
 def last_row(out: Path) -> dict[str, Any]:
-    """The last row of the log of a run, written by this call or an earlier one; empty where there is none."""
+    """The last whole row of the log of a run, written by this call or an earlier one; empty where there is none."""
     try:
-        lines = (out / "log.jsonl").read_text("utf-8").splitlines()
+        lines = (out / "log.jsonl").read_text("utf-8", errors="replace").splitlines()
     except OSError:
         return {}
-    return dict(json.loads(lines[-1])) if lines else {}
+    for line in reversed(lines):
+        try:
+            row = json.loads(line)
+        except ValueError:  # cut off when the run was killed
+            continue
+        if isinstance(row, dict):
+            return row
+    return {}
 
 
 def log_row(out: Path, row: Mapping[str, Any]) -> None:
-    """Append a row to the log of a run."""
-    with (out / "log.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    """Append a row to the log of a run; one that was cut off when the run was killed goes."""
+    with (out / "log.jsonl").open("ab+") as file:
+        file.seek(0)
+        before = file.read()
+        if not before.endswith(b"\n"):
+            file.truncate(before.rfind(b"\n") + 1)
+        file.write((json.dumps(row) + "\n").encode())

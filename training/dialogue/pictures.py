@@ -51,7 +51,9 @@ class Pictures:
     """
 
     def __init__(self, folder: Path, grammar: Grammar, presets: Sequence[str], size: int, each: int, seed: int) -> None:
-        key = json.dumps([*presets, size, seed, grammar.inventory.content_hash])
+        from training.recogniser.drawing import surroundings
+
+        key = json.dumps([*presets, size, seed, grammar.inventory.content_hash, surroundings()])
         self.folder = folder / ("pictures-" + hashlib.blake2b(key.encode(), digest_size=8).hexdigest())
         self.grammar, self.presets, self.size, self.each, self.seed = grammar, tuple(presets), size, each, seed
         self._kept: dict[str, np.ndarray] = {}
@@ -102,8 +104,8 @@ class Pictures:
                 found = np.load(path, allow_pickle=False)
                 if len(found) >= self.each:
                     return np.asarray(found)
-            except (OSError, ValueError):
-                pass  # a killed run left half a file: draw it again
+            except (OSError, ValueError, EOFError):
+                pass  # a killed run left half a file, or an empty one: draw it again
         drawn = np.stack([self._draw(reading, number) for number in range(self.each)])
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,11 @@ called. Where this module generates, it is always one of those trained on, and n
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +26,8 @@ from training.dialogue.config import DialogueTraining
 
 if TYPE_CHECKING:
     from guqin_kg.dialogue.generate import Record
+    from guqin_kg.dialogue.rows import View, ViewKey
+    from guqin_kg.dialogue.turns import TurnSet
     from guqin_kg.model import Notation
     from guqin_kg.notation.grammar import Grammar
 
@@ -118,27 +123,48 @@ def generate(
         cache: folder for the records.
         which: another set of turns than the configuration's.
     """
-    which = which or config.dialogues
-    key = [which, config.scope, config.notations, config.lang, config.seed, session.content_hash, "words"]
+    templates = _templates(config, session, which or config.dialogues)
+    key = [config.scope, config.notations, config.lang, config.seed, session.content_hash, templates.digest]
     folder = cache / ("dialogues-" + hashlib.blake2b(json.dumps(key).encode(), digest_size=8).hexdigest())
-    if not (folder / "done").is_file():
+    if not _is_whole(folder):
+        part = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            files = {split: (folder / f"{split}.jsonl").open("wb") for split in SPLITS}
-            try:
-                notations = _chosen(config, session)
-                for notation, record in zip(notations, _written(config, session, which, notations), strict=True):
-                    split = "train" if single(notation, session.grammar) else record.split
-                    files[split].write(record.line)
-            finally:
-                for file in files.values():
-                    file.close()
-            (folder / "done").write_text("", "utf-8")
+            _write(part, config, session, templates)
+            _put(part, folder)
         except OSError as error:
             raise LimitError(
-                f"cannot write the dialogues: {error.strerror or error}", file=folder, hint="free some space"
+                f"cannot write the dialogues: {error.strerror or error}",
+                file=folder,
+                hint="free some space; if this folder is there, delete it",
             ) from None
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
     return read_folder(folder)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the dialogues lie there: they come all at once."""
+    return all((folder / f"{split}.jsonl").is_file() for split in SPLITS)
+
+
+def _put(part: Path, folder: Path) -> None:
+    """Give the finished folder ``part`` its name."""
+    try:
+        part.rename(folder)
+    except OSError:
+        if not _is_whole(folder):  # else another run was quicker, and wrote the same
+            raise
+
+
+def _write(folder: Path, config: DialogueTraining, session: GraphSession, templates: _Templates) -> None:
+    """Write the records of a configuration, a file for each split."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as opened:
+        files = {split: opened.enter_context((folder / f"{split}.jsonl").open("wb")) for split in SPLITS}
+        notations = _chosen(config, session)
+        for notation, record in zip(notations, _written(config, session, templates, notations), strict=True):
+            split = "train" if single(notation, session.grammar) else record.split
+            files[split].write(record.line)
 
 
 def held_out_pictures(
@@ -149,7 +175,8 @@ def held_out_pictures(
 
     grammar = session.grammar
     asked = {notation_iri(notation, grammar): notation for _, notation in pictures if not single(notation, grammar)}
-    records = _written(config, session, config.dialogues, list(asked.values()))
+    templates = _templates(config, session, config.dialogues)
+    records = _written(config, session, templates, list(asked.values()))
     found = {c.iri: c for c in (conversation(json.loads(r.line)) for r in records if r.split == "val")}
     named = ((path, found.get(notation_iri(notation, grammar))) for path, notation in pictures)
     return [replace(known, image=path) for path, known in named if known is not None]
@@ -192,26 +219,57 @@ def _by_the_rules(config: DialogueTraining, session: GraphSession) -> list[Notat
     return list(found.values())
 
 
+@dataclass(frozen=True)
+class _Templates:
+    """The templates of a set of turns, and what they see of the graph.
+
+    Attributes:
+        turns: the set, templates of the workspace included.
+        views: of its queries.
+    """
+
+    turns: TurnSet
+    views: dict[ViewKey, View]
+
+    @property
+    def digest(self) -> str:
+        """Hash over the texts of templates and queries, and the form of the records."""
+        from guqin_kg.dialogue.generate import RECORD_FORMAT
+
+        parts = [self.turns.name, self.turns.digest, *sorted(view.digest for view in self.views.values())]
+        return hashlib.blake2b("\n".join([str(RECORD_FORMAT), *parts]).encode(), digest_size=8).hexdigest()
+
+
+def _templates(config: DialogueTraining, session: GraphSession, which: str) -> _Templates:
+    """The templates of the set ``which`` in the language of the configuration.
+
+    Raises:
+        UsageError: there is no such set.
+        TemplateError: one of them is broken or does not fit its query.
+    """
+    from guqin_kg.dialogue.generate import make_views
+    from guqin_kg.dialogue.regenerate import template_folders
+    from guqin_kg.dialogue.templates import load_templates
+    from guqin_kg.dialogue.turns import pick_sets, turn_sets
+
+    every = turn_sets(load_templates(template_folders(session.workspace), config.lang))
+    (turns,) = pick_sets(every, which, [config.lang])
+    return _Templates(turns, make_views([turns], session.library))
+
+
 def _written(
-    config: DialogueTraining, session: GraphSession, which: str, notations: Sequence[Notation]
+    config: DialogueTraining, session: GraphSession, templates: _Templates, notations: Sequence[Notation]
 ) -> Iterator[Record]:
     """Records of notations; those that the store does not hold are stated beside it."""
     import pyoxigraph as ox
 
-    from guqin_kg.dialogue.generate import Writer, make_views
-    from guqin_kg.dialogue.regenerate import template_folders
+    from guqin_kg.dialogue.generate import Writer
     from guqin_kg.dialogue.rows import Rows, view_of
-    from guqin_kg.dialogue.templates import load_templates
-    from guqin_kg.dialogue.turns import pick_sets, turn_sets
     from guqin_kg.notation.format import short_reading
     from guqin_kg.notation.iri import notation_iri
     from guqin_kg.notation.rdf import to_triples
 
-    grammar, library = session.grammar, session.library
-    (turns,) = pick_sets(
-        turn_sets(load_templates(template_folders(session.workspace), config.lang)), which, [config.lang]
-    )
-    views = make_views([turns], library)
+    grammar, turns, views = session.grammar, templates.turns, templates.views
     needed = [views[key] for key in sorted({view_of(t) for t in turns.templates}, key=repr)]
     for start in range(0, len(notations), _CHUNK):
         part = notations[start : start + _CHUNK]
@@ -221,7 +279,7 @@ def _written(
         )
         ask: Any = session.store.query
         ask_aside: Any = aside.query
-        rows = Rows(ask, library, config.lang, needed, ask_aside)
+        rows = Rows(ask, session.library, config.lang, needed, ask_aside)
         writer = Writer(turns, views, rows, seed=config.seed, with_images=False)
         iris = [notation_iri(notation, grammar) for notation in part]
         rows.fetch(iris)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,8 +135,16 @@ def train_sharded(
 
 
 def _settings(config: DialogueTraining, sampler: Sampler) -> dict[str, Any]:
-    """What a checkpoint must have been made with: the configuration, and the graph that the dialogues come from."""
-    return {**config.model_dump(mode="json"), "graph": sampler.pictures.grammar.inventory.content_hash}
+    """What a checkpoint must have been made with: configuration, graph, and what was learnt from (a hash of it).
+
+    The turns tell of whatever else they were made with: the templates, or the files of the user.
+    """
+    turns = hashlib.blake2b(digest_size=8)
+    for known in sampler.conversations:
+        for turn in known.turns:
+            turns.update("\0".join((known.iri, turn.question, turn.answer, turn.template, "")).encode())
+    graph = sampler.pictures.grammar.inventory.content_hash
+    return {**config.model_dump(mode="json"), "graph": graph, "turns": turns.hexdigest()}
 
 
 def _prepared(model: Any, config: DialogueTraining) -> dict[str, nn.Parameter]:

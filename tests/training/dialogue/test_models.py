@@ -15,7 +15,7 @@ pytest.importorskip("peft", reason="needs the [train] extra")
 
 from guqin_kg.errors import DataError, NotFoundError, UsageError  # noqa: E402
 from guqin_kg.query.session import GraphSession  # noqa: E402
-from training.dialogue import records, run, vlm  # noqa: E402
+from training.dialogue import card, records, run, vlm  # noqa: E402
 from training.dialogue.config import load  # noqa: E402
 from training.dialogue.encode import IGNORED, Encoder, answers  # noqa: E402
 from training.dialogue.grade import Grader  # noqa: E402
@@ -37,6 +37,29 @@ def test_a_run_leaves_a_model_that_loads_again_and_a_card_with_facts(trained: Pa
     assert type(model).__name__ == "LlavaForConditionalGeneration"
     (said,) = answers(model, Encoder(processor), [(blank(48), "?")], tokens=4)
     assert isinstance(said, str)
+
+
+def test_measures_are_entered_into_the_card(trained: Path, tmp_path: Path) -> None:
+    about = json.loads((trained / "training.json").read_text("utf-8"))
+    (tmp_path / "training.json").write_text(json.dumps(about), "utf-8")
+    card.add(tmp_path, "mine", {"model": "x", **about["figures"]["evaluation"]})
+    entered = json.loads((tmp_path / "training.json").read_text("utf-8"))["figures"]["evaluations"]
+    assert entered == {"mine": {k: v for k, v in about["figures"]["evaluation"].items() if k != "model"}}
+    assert "| mine, " in (tmp_path / "README.md").read_text("utf-8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "training.json"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"figures": []}', '{"figures": {}}', '{"figures": {}, "config": 5}']
+)
+def test_a_card_of_a_damaged_model_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "training.json").write_text(text, "utf-8")
+    with pytest.raises(DataError, match="damaged") as caught:
+        card.add(tmp_path, "mine", {"facts": {}})
+    assert caught.value.file == str(tmp_path / "training.json")
+    assert caught.value.hint
+    assert (tmp_path / "training.json").read_text("utf-8") == text
+    assert not (tmp_path / "README.md").exists()
 
 
 def test_an_adapter_loads_over_its_base_and_merges(

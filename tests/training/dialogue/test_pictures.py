@@ -34,6 +34,19 @@ def test_varied_pictures_depend_on_their_seed_alone(session: GraphSession, tmp_p
     assert (first != ink(one, "大九勾四", 2)).any()
 
 
+def test_a_kept_picture_that_is_damaged_is_drawn_anew(session: GraphSession, tmp_path: Path) -> None:
+    def made() -> Pictures:
+        return Pictures(tmp_path, session.grammar, ("clean",), 48, 1, 1)
+
+    first = ink(made(), "大九勾四", 0)
+    (kept,) = tmp_path.rglob("*.npy")
+    whole = kept.read_bytes()
+    for broken in (b"", whole[:5], whole[:-100]):
+        kept.write_bytes(broken)
+        assert (ink(made(), "大九勾四", 0) == first).all()
+        assert kept.read_bytes() == whole
+
+
 def test_a_word_that_is_no_base_notation_is_drawn_all_the_same(session: GraphSession, tmp_path: Path) -> None:
     pictures = Pictures(tmp_path, session.grammar, ("varied",), 48, 1, 1)
     pictures._painter.words.encode = _no_base  # type: ignore[method-assign]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
-from itertools import pairwise
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice, pairwise
 from pathlib import Path
+from threading import Event, current_thread, get_ident, main_thread
 from typing import Any
 
 import pytest
@@ -14,9 +18,11 @@ pytest.importorskip("transformers", reason="needs the [train] extra")
 pytest.importorskip("peft", reason="needs the [train] extra")
 
 from guqin_kg.dialogue.generate import split_of  # noqa: E402
-from guqin_kg.errors import DataError  # noqa: E402
+from guqin_kg.errors import DataError, LimitError  # noqa: E402
+from guqin_kg.graph.workspace import init_workspace  # noqa: E402
 from guqin_kg.notation.iri import notation_iri  # noqa: E402
 from guqin_kg.notation.parse import parse  # noqa: E402
+from guqin_kg.query.library import QueryLibrary  # noqa: E402
 from guqin_kg.query.session import GraphSession  # noqa: E402
 from training.dialogue import records, run  # noqa: E402
 from training.dialogue.config import DialogueTraining, load  # noqa: E402
@@ -64,6 +70,96 @@ def test_the_rules_give_notations_beyond_the_lexicon(session: GraphSession, tmp_
     grader = Grader(session.grammar, "zh", every)
     asked = [q for c in every for q in grader.questions(c)]
     assert all(all(grader.grade(q, q.turn.answer).values()) for q in asked)
+
+
+def test_another_template_or_query_makes_the_dialogues_anew(session: GraphSession, tmp_path: Path) -> None:
+    from guqin_kg import resources
+
+    config, cache = load("tiny"), tmp_path / "cache"
+    own = GraphSession(init_workspace(tmp_path / "ws"), session.generation)
+    first = records.generate(config, own, cache)
+    (kept,) = cache.iterdir()
+    assert records.generate(config, own, cache) == first
+    assert list(cache.iterdir()) == [kept]
+    name = "dialogue/reading.zh.j2"
+    text = (resources.folder("templates") / name).read_text("utf-8").replace("自左而右", "从左到右")
+    mine = own.workspace.root / "templates" / name
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    mine.write_text(text, "utf-8")
+    second = records.generate(config, own, cache)
+
+    def said(found: dict[str, list[Conversation]]) -> str:
+        return "".join(turn.answer for c in found["train"] for turn in c.turns)
+
+    assert said(first).count("自左而右") == said(second).count("从左到右") > 0
+    assert "自左而右" not in said(second)
+    mine.unlink()
+    assert records.generate(config, own, cache) == first
+    query = next(path for path in resources.files("sparql", "*.rq") if path.name.startswith("notation-head."))
+    before = records._templates(config, own, "six").digest
+    changed = tmp_path / "sparql"
+    shutil.copytree(resources.folder("sparql"), changed)
+    place = changed / query.relative_to(resources.folder("sparql"))
+    place.write_text(place.read_text("utf-8") + "\n# another\n", "utf-8")
+    own.library = QueryLibrary([changed])
+    assert records._templates(config, own, "six").digest != before
+
+
+def test_two_runs_with_one_cache_do_not_disturb_each_other(
+    session: GraphSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, real = load("tiny"), records._written
+    wanted = records.generate(config, session, tmp_path / "alone")
+    cache, begun, second_began, first_ended = tmp_path / "cache", Event(), Event(), Event()
+
+    def interleaved(*arguments: Any) -> Any:
+        rows = real(*arguments)
+        if current_thread() is main_thread():
+            second_began.set()
+            assert first_ended.wait(60)
+        else:
+            yield from islice(rows, 15)
+            begun.set()
+            assert second_began.wait(60)
+        yield from rows
+
+    def first() -> dict[str, list[Conversation]]:
+        try:
+            return records.generate(config, session, cache)
+        finally:
+            first_ended.set()
+
+    monkeypatch.setattr(records, "_written", interleaved)
+    monkeypatch.setattr(os, "getpid", get_ident)
+    with ThreadPoolExecutor(1) as other:
+        found = other.submit(first)
+        assert begun.wait(60)
+        assert records.generate(config, session, cache) == wanted
+        assert found.result() == wanted
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_half_written_dialogues_are_not_taken_for_whole_ones(
+    session: GraphSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, real = load("tiny"), records._written
+
+    def stopped(*arguments: Any) -> Any:
+        yield next(real(*arguments))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(records, "_written", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            records.generate(config, session, tmp_path)
+    assert not list(tmp_path.iterdir())
+    found = records.generate(config, session, tmp_path)
+    (kept,) = tmp_path.iterdir()
+    (kept / "val.jsonl").unlink()
+    with pytest.raises(LimitError, match="cannot write the dialogues"):
+        records.generate(config, session, tmp_path)
+    shutil.rmtree(kept)
+    assert records.generate(config, session, tmp_path) == found
 
 
 def test_only_answers_are_learnt(found: dict[str, list[Conversation]], fresh: Fresh) -> None:

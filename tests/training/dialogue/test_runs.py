@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from training.dialogue.grade import Grader  # noqa: E402
 from training.dialogue.pictures import Pictures  # noqa: E402
 from training.dialogue.records import Conversation  # noqa: E402
 from training.dialogue.tokenizer import alphabet  # noqa: E402
+from training.recipes.dialogue import dialogue  # noqa: E402
 
 pytestmark = pytest.mark.train
 Fresh = Callable[[], tuple[Any, Encoder]]
@@ -85,6 +87,51 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     one, two = go(tmp_path / "one", 4), go(tmp_path / "two", 2, 4)
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_a_run_of_other_turns_is_not_gone_on_from(
+    found: dict[str, list[Conversation]], drawn: Pictures, fresh: Fresh, tmp_path: Path
+) -> None:
+    def go(some: list[Conversation]) -> list[dict[str, Any]]:
+        model, encoder = fresh()
+        config = load("tiny", steps=1, turns_each=1)
+        return run.train_dialogue(model, encoder, config, run.Sampler(config, some, drawn), tmp_path, True)
+
+    first, *others = found["train"]
+    assert go([first, *others])
+    assert not go([first, *others])  # it had ended
+    reworded = replace(first.turns[0], answer=first.turns[0].answer + "！")
+    for other in (others, [*others, first], [replace(first, turns=(reworded, *first.turns[1:])), *others]):
+        with pytest.raises(UsageError, match="turns"):
+            go(other)
+
+
+def test_a_row_cut_off_by_a_kill_does_not_count(tmp_path: Path) -> None:
+    assert loop.last_row(tmp_path) == {}
+    log = tmp_path / "log.jsonl"
+    for broken in ("", '{"step": 1, "lo', "5\n", '{"step"\n{"st'):
+        log.write_text(broken, "utf-8")
+        assert loop.last_row(tmp_path) == {}
+    log.write_text('{"step": 2, "loss": 3}\n{"step": 4, "lo', "utf-8")
+    assert loop.last_row(tmp_path) == {"step": 2, "loss": 3}
+    loop.log_row(tmp_path, {"step": 4, "loss": 1})
+    loop.log_row(tmp_path, {"step": 6, "loss": 0})
+    assert _losses(tmp_path) == {2: 3, 4: 1, 6: 0}
+    log.write_text('{"step": 1', "utf-8")
+    loop.log_row(tmp_path, {"step": 2, "loss": 7})
+    assert _losses(tmp_path) == {2: 7}
+
+
+def test_a_finished_run_whose_log_was_cut_off_is_given_again(
+    session: GraphSession, cache: Path, tmp_path: Path
+) -> None:
+    config = load("tiny", evaluate_notations=0)
+    dialogue(config, tmp_path, session, cache=cache, quiet=True)
+    log = tmp_path / "log.jsonl"
+    whole, last = log.read_text("utf-8").splitlines()
+    log.write_text(f"{whole}\n{last[:-9]}", "utf-8")
+    figures = dialogue(config, tmp_path, session, cache=cache, quiet=True)
+    assert figures["loss"] == json.loads(whole)["loss"]
 
 
 def test_a_run_that_would_not_fit_is_refused_before_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
