@@ -11,11 +11,13 @@ from guqin_kg.dialogue.rows import Rows, View, view_of
 from guqin_kg.dialogue.templates import Template, load_templates
 from guqin_kg.dialogue.turns import TurnSet, turn_sets
 from guqin_kg.errors import NotFoundError, ReadingError
+from guqin_kg.model import Notation
 from guqin_kg.query.binding import bind, prologue
 
 if TYPE_CHECKING:
     from guqin_kg.graph.store import Generation
     from guqin_kg.graph.workspace import Workspace
+    from guqin_kg.notation.grammar import Grammar
     from guqin_kg.query.library import QueryLibrary
 
 _NOTATION_SET = "explain"
@@ -66,18 +68,24 @@ class Explanation:
         }
 
 
-def explain(ws: Workspace, generation: Generation, about: str, lang: str = "zh") -> list[Explanation]:
-    """Explain ``about``: a reading, the name of a base notation, or an IRI (full or prefixed).
+def explain(ws: Workspace, generation: Generation, about: str | Notation, lang: str = "zh") -> list[Explanation]:
+    """Explain ``about``: a reading, a structure, the name of a base notation, or an IRI (full or prefixed).
 
-    A name with several meanings gets one explanation each, the notation first.
+    A name with several meanings gets one explanation each, the notation first; a structure has one meaning.
 
     Raises:
         ReadingError: it is no reading that the grammar allows, and no name in the graph; points at the character.
         NotFoundError: the IRI is not in the graph.
+        DataError: a structure holds a word that is not in the graph.
     """
     from guqin_kg.query.terms import expand
 
     library = library_of(ws)
+    if isinstance(about, Notation):
+        from guqin_kg.notation.format import short_reading
+
+        grammar = _grammar(ws)
+        return [_explain_notation(ws, generation, library, short_reading(about, grammar), about, grammar, lang)]
     iri = about if "://" in about else expand(about)
     if iri is not None:
         return [_explain_iri(ws, generation, library, about, iri, lang)]
@@ -119,23 +127,39 @@ def _explain_iri(
 def _explain_reading(
     ws: Workspace, generation: Generation, library: QueryLibrary, about: str, lang: str
 ) -> Explanation:
-    import pyoxigraph as ox
+    from guqin_kg.notation.parse import parse
 
+    grammar = _grammar(ws)
+    return _explain_notation(ws, generation, library, about, parse(about, grammar), grammar, lang)
+
+
+def _grammar(ws: Workspace) -> Grammar:
     from guqin_kg.inventory import load_inventory
     from guqin_kg.notation.grammar import grammar_of
+
+    return grammar_of(load_inventory(base=ws.sign_files()))
+
+
+def _explain_notation(
+    ws: Workspace,
+    generation: Generation,
+    library: QueryLibrary,
+    about: str,
+    notation: Notation,
+    grammar: Grammar,
+    lang: str,
+) -> Explanation:
+    import pyoxigraph as ox
+
     from guqin_kg.notation.iri import notation_iri
-    from guqin_kg.notation.parse import parse
     from guqin_kg.notation.rdf import to_triples
 
-    inventory = load_inventory(base=ws.sign_files())
-    grammar = grammar_of(inventory)
-    notation = parse(about, grammar)
     iri = notation_iri(notation, grammar)
     found = _told(ws, generation, library, _NOTATION_SET, about, iri, lang)
     if found.statements:
         return found
     aside = ox.Store()
-    aside.extend(ox.Quad(t.subject, t.predicate, t.object) for t in to_triples(notation, inventory))
+    aside.extend(ox.Quad(t.subject, t.predicate, t.object) for t in to_triples(notation, grammar))
     found = _told(ws, generation, library, _NOTATION_SET, about, iri, lang, aside.query)
     found.stated = False
     return found

@@ -115,7 +115,11 @@ class KnowledgeGraph:
         return notation_iri(self._structure(notation), self.grammar)
 
     def lexicon(self, **where: str) -> Iterator[Notation]:
-        """Every well-formed notation, lazily and in a fixed order; ``where`` restricts fields (``finger=…``)."""
+        """Every well-formed notation, lazily and in a fixed order; ``where`` restricts fields (``finger=…``).
+
+        Raises:
+            UsageError: there is no such field, or no notation has that value; at once, before the first is made.
+        """
         from guqin_kg.notation.lexicon import Lexicon
 
         return Lexicon(self.grammar).select(where or None)
@@ -126,15 +130,29 @@ class KnowledgeGraph:
     # -- questions -----------------------------------------------------------------------------------------------
 
     def query(self, name: str, **params: Any) -> QueryResult:
-        """A library query with bound parameters; readings and names are understood as values."""
+        """A library query with bound parameters.
+
+        Args:
+            name: the query's name.
+            **params: terms, numbers or text; readings, names and notations of :meth:`notation` stand for their IRIs.
+
+        Raises:
+            BindError: unknown or missing parameter, or a value of the wrong type.
+            ReadingError, NotFoundError: a value that cannot be parsed, or is the name of nothing; no such query.
+        """
         return self.session.query(name, params)
 
     def sparql(self, text: str, *, timeout: float | None = None, max_rows: int | None = None) -> QueryResult:
         """A query of one's own: it only reads, in a process that is stopped at the deadline."""
         return self.session.query_text(text, timeout=timeout, max_rows=max_rows)
 
-    def explain(self, what: str, lang: str = "zh") -> str:
-        """A notation, base notation or IRI in words, from the graph, with its sources."""
+    def explain(self, what: str | Notation, lang: str = "zh") -> str:
+        """A notation (as a reading or a structure), base notation or IRI in words, from the graph, with its sources.
+
+        Raises:
+            ReadingError: it is no reading that the grammar allows, and no name in the graph.
+            NotFoundError: the IRI is not in the graph.
+        """
         from guqin_kg.explain import explain
 
         return "\n".join(found.text for found in explain(self.workspace, self.session.generation, what, lang))

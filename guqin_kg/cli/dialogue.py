@@ -92,9 +92,10 @@ def regenerate(
     if fmt == "json":
         echo_json({**report.to_json(), **({"drawings": drawn} if drawn else {})})
         return
+    others = f" ({report.others} of them of other sets or languages)" if report.others else ""
     click.echo(
-        f"{report.total} records: {report.rewritten} rewritten, {report.unchanged} unchanged, {report.removed} removed "
-        f"({report.seconds:.2f} s)"
+        f"{report.total} records: {report.rewritten} rewritten, {report.unchanged} unchanged{others}, "
+        f"{report.removed} removed ({report.seconds:.2f} s)"
     )
     _tell(report)
     if drawn:
@@ -138,10 +139,13 @@ def status(which: str, lang: str, scope: str, out: Path | None, seed: int, fmt: 
     if fmt == "json":
         echo_json(report.to_json())
         return
+    current = report.unchanged - report.others
+    if report.others:
+        talk(f"{report.others} records of other sets or languages were not looked at")
     if not report.rewritten and not report.removed:
-        click.echo(f"nothing is stale: {report.unchanged} records are up to date")
+        click.echo(f"nothing is stale: {current} records are up to date")
         return
-    click.echo(f"{report.rewritten} records are stale, {report.removed} to be removed, {report.unchanged} up to date")
+    click.echo(f"{report.rewritten} records are stale, {report.removed} to be removed, {current} up to date")
     _tell(report)
     click.echo("`guqin regenerate` brings them up to date")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,9 @@ from guqin_kg.cli.common import echo_json, format_option, leave, reading_grammar
 from guqin_kg.errors import UsageError
 from guqin_kg.model import Notation
 from guqin_kg.notation.grammar import Grammar
+
+if TYPE_CHECKING:
+    from guqin_kg.notation.lexicon import Lexicon
 
 
 @click.command()
@@ -96,7 +100,7 @@ def lexicon(
     """Every well-formed notation that the graph's words and lexicon rules allow, listed as asked for.
 
     Conditions: finger, technique, string, hui, ornament, sound, form, tone, rule. The order is always the same, so
-    --limit 26416 is the slice of the published size.
+    --limit 26416 is the slice of the published size. JSON is one array of readings with their IRIs.
 
     \b
     Examples:
@@ -111,37 +115,126 @@ def lexicon(
     from guqin_kg.notation.lexicon import curated as curated_set
 
     conditions = _conditions((*where, *more))
+    _check_together(count, out, curated, conditions)
     book = Lexicon(reading_grammar(workspace))
+    waiting = _Waiting(limit if not conditions else None)
     if count and not curated:
-        sizes = book.count_by_rule(conditions)
-        total = sum(sizes.values())
-        if fmt == "json":
-            echo_json({"total": total, "rules": sizes})
-        else:
-            for rule in book.rules:
-                if sizes.get(rule.name):
-                    click.echo(f"{sizes[rule.name]:>9,}  {rule.name:<18} {rule.labels.get('en', '')}")
-            click.echo(f"{total:>9,}  in all")
+        sizes = book.count_by_rule(conditions, progress=waiting)
+        waiting.end()
+        _print_sizes(book, sizes, fmt)
         return
-    found = curated_set(book.grammar) if curated else book.select(conditions)
+    found = curated_set(book.grammar) if curated else book.select(conditions, progress=waiting)
     found = islice(found, limit) if limit is not None else found
     if count:
         number = sum(1 for _ in found)
         echo_json({"total": number}) if fmt == "json" else click.echo(f"{number:,}")
     elif out:
-        number = _write(found, out, book.grammar)
+        number = _write(found, out, book.grammar, _comment(conditions, limit, curated))
+        waiting.end()
         talk(f"{number:,} notations written to {out}")
     else:
-        from guqin_kg.notation.format import short_reading
-        from guqin_kg.notation.iri import notation_iri
+        number = _print_list(found, book.grammar, fmt, waiting)
+        if not number and limit != 0:
+            talk(f"no notation of the lexicon has {_said(conditions)}" + (" at once" if len(conditions) > 1 else ""))
 
-        for notation in found:
-            reading = short_reading(notation, book.grammar)
-            click.echo(
-                json.dumps({"reading": reading, "iri": notation_iri(notation, book.grammar)}, ensure_ascii=False)
-                if fmt == "json"
-                else reading
-            )
+
+def _check_together(count: bool, out: Path | None, curated: bool, conditions: Mapping[str, str]) -> None:
+    """Refuse options of which one would go unheeded.
+
+    Raises:
+        UsageError: --count with --out, or --curated with a condition.
+    """
+    if count and out:
+        raise UsageError("--count lists nothing, so there is nothing to write", hint="leave out --count or --out")
+    if curated and conditions:
+        raise UsageError(
+            f"the shipped set is chosen by its own rule, not by {_said(conditions)}",
+            hint="leave out --curated or the conditions",
+        )
+
+
+def _said(conditions: Mapping[str, str]) -> str:
+    """The conditions on one line, whatever spaces were typed in them."""
+    return " ".join(f"{key}={''.join(value.split())}" for key, value in conditions.items())
+
+
+class _Waiting:
+    """Says on standard error how far a listing is, once it has been silent for two seconds.
+
+    One line that is written over on a terminal, a line now and then elsewhere, as for ``guqin dataset``.
+
+    Args:
+        limit: a listing without conditions ends there.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = limit
+        self._next = time.monotonic() + _SILENT
+        self._shown = False
+
+    def __call__(self, done: int, total: int) -> None:
+        """``done`` of ``total`` notations were looked at."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        on_terminal = sys.stderr.isatty()
+        self._next = now + (0.5 if on_terminal else 15)
+        whole = total if self._limit is None else min(total, self._limit)
+        line = f"{done:,} of {whole:,} notations looked at"
+        click.echo(("\r\033[K" if on_terminal else "") + line, err=True, nl=not on_terminal)
+        self._shown = on_terminal
+
+    def end(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            click.echo("\r\033[K", err=True, nl=False)
+            self._shown = False
+
+    def row(self) -> None:
+        """A row is about to be printed: who watches a terminal sees that, and the line must not stand before it."""
+        self.end()
+        if sys.stdout.isatty():
+            self._next = time.monotonic() + _SILENT
+
+
+_SILENT = 2.0
+
+
+def _print_sizes(book: Lexicon, sizes: Mapping[str, int], fmt: str) -> None:
+    total = sum(sizes.values())
+    if fmt == "json":
+        echo_json({"total": total, "rules": sizes})
+        return
+    for rule in book.rules:
+        if sizes.get(rule.name):
+            click.echo(f"{sizes[rule.name]:>9,}  {rule.name:<18} {rule.labels.get('en', '')}")
+    click.echo(f"{total:>9,}  in all")
+
+
+def _print_list(found: Iterable[Notation], grammar: Grammar, fmt: str, waiting: _Waiting) -> int:
+    """Print readings, or one JSON array of readings with their IRIs, as they are found.
+
+    Returns:
+        How many there were.
+    """
+    from guqin_kg.notation.format import short_reading
+    from guqin_kg.notation.iri import notation_iri
+
+    number = 0
+    for notation in found:
+        waiting.row()
+        reading = short_reading(notation, grammar)
+        if fmt == "json":
+            # written row by row, so that the whole lexicon needs no memory
+            row = json.dumps({"reading": reading, "iri": notation_iri(notation, grammar)}, ensure_ascii=False)
+            click.echo((",\n  " if number else "[\n  ") + row, nl=False)
+        else:
+            click.echo(reading)
+        number += 1
+    waiting.end()
+    if fmt == "json":
+        click.echo("\n]" if number else "[]")
+    return number
 
 
 def _conditions(texts: tuple[str, ...]) -> dict[str, str]:
@@ -156,8 +249,18 @@ def _conditions(texts: tuple[str, ...]) -> dict[str, str]:
     return out
 
 
-def _write(found: Iterable[Notation], out: Path, grammar: Grammar) -> int:
-    """Write notations in the form the file name asks for; a half-written file never takes its place."""
+def _write(found: Iterable[Notation], out: Path, grammar: Grammar, comment: str) -> int:
+    """Write notations in the form the file name asks for; a half-written file never takes its place.
+
+    Args:
+        comment: head of a Turtle file.
+
+    Returns:
+        How many were written.
+
+    Raises:
+        UsageError: the name says no form.
+    """
     from guqin_kg.notation.format import short_reading
 
     kind = out.suffix
@@ -179,7 +282,7 @@ def _write(found: Iterable[Notation], out: Path, grammar: Grammar) -> int:
 
                 write_ntriples(counted(), file.write, grammar)
             elif kind == ".ttl":
-                file.write(_turtle(counted(), grammar))
+                file.write(_turtle(counted(), grammar, comment))
             else:
                 for notation in counted():
                     reading = short_reading(notation, grammar)
@@ -199,7 +302,7 @@ def _row(notation: Notation, reading: str, grammar: Grammar) -> str:
     return json.dumps(body, ensure_ascii=False)
 
 
-def _turtle(found: Iterable[Notation], grammar: Grammar) -> str:
+def _turtle(found: Iterable[Notation], grammar: Grammar, comment: str) -> str:
     """Stable Turtle; every notation names this project as its source."""
     import pyoxigraph as ox
 
@@ -213,10 +316,16 @@ def _turtle(found: Iterable[Notation], grammar: Grammar) -> str:
     for notation in found:
         about = to_triples(notation, grammar)
         triples += [*about, ox.Triple(about[0].subject, source, project)]
-    return format_triples(triples, prefixes(), comment=_COMMENT)
+    return format_triples(triples, prefixes(), comment=comment)
 
 
-_COMMENT = (
-    "# Compound notations shipped in the graph, chosen by rule and generated, not kept by hand: "
-    "guqin lexicon --curated --out FILE (docs/readings.md)\n"
-)
+def _comment(conditions: Mapping[str, str], limit: int | None, curated: bool) -> str:
+    """What a Turtle file says of itself: what it holds, and the command that writes it."""
+    what = "Compound notations that the lexicon rules of the graph allow, listed by a command"
+    if curated:
+        what = "Compound notations shipped in the graph, chosen by rule and generated, not kept by hand"
+        what = what if limit is None else f"The first {limit} of the c{what[1:]}"
+    asked = " --curated" if curated else ""
+    asked += "".join(f" --where {_said({key: value})}" for key, value in conditions.items())
+    asked += f" --limit {limit}" if limit is not None else ""
+    return f"# {what}: guqin lexicon{asked} --out FILE (docs/readings.md)\n"

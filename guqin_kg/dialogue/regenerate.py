@@ -39,11 +39,21 @@ _COMPOUND = "https://w3id.org/guqin/ontology#CompoundNotation>"
 
 @dataclass
 class Report:
-    """What a run did (or, for a dry run, would do); ``to_json`` is the form of the contract."""
+    """What a run did (or, for a dry run, would do); ``to_json`` is the form of the contract.
+
+    Attributes:
+        total: records in the files afterwards, of all sets and languages: ``rewritten`` and ``unchanged`` together.
+        rewritten: those made anew.
+        unchanged: those left as they were, also because they are of other sets or languages.
+        others: how many of the unchanged are of other sets or languages, so that nobody looked whether they are stale.
+        removed: records no longer in the files.
+        because: what made it necessary to rewrite or remove, and how many records each.
+    """
 
     total: int = 0
     rewritten: int = 0
     unchanged: int = 0
+    others: int = 0
     removed: int = 0
     because: Counter[str] = field(default_factory=Counter)
     short: int = 0
@@ -275,6 +285,8 @@ def _run(
         state.sets[key] = new
     keep.update(fresh)
     report.total = len(keep)
+    report.others = report.total - len(readings) * len(sets)
+    report.unchanged += report.others
     if dry_run:
         return report
     state.plans = reaches.kept()

@@ -9,23 +9,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
-from typing import Any, cast
+from typing import Any, TypeAlias, cast, get_args
 
 from guqin_kg.errors import UsageError
 from guqin_kg.inventory import GQ, Inventory, local
-from guqin_kg.model import Form, Notation, Note, Position
-from guqin_kg.notation.components import FIELD_ROLES
+from guqin_kg.model import Form, Notation, Note, Position, Sound
+from guqin_kg.notation.components import FIELD_ROLES, position_name
 from guqin_kg.notation.grammar import Grammar, default_grammar, grammar_of
 from guqin_kg.notation.matching import assemble
+from guqin_kg.notation.normalise import MAX_LENGTH
 from guqin_kg.notation.pattern import Alt, Capture, Node, Rep, Seq, Sub, Term, read_patterns, settle_fields, terms
 
 PUBLISHED_SIZE = 26_416
 WHERE_KEYS = ("finger", "technique", "string", "hui", "ornament", "sound", "form", "tone", "rule")
 _LABEL = "http://www.w3.org/2000/01/rdf-schema#label"
 _LISTED = 4_000  # parts of a pattern up to this size are listed once
+_TOLD = 2_000  # after so many notations looked at, whoever waits is told
+_FIELD_OF_KEY = {
+    "finger": "left_finger",
+    "technique": "techniques",
+    "string": "strings",
+    "hui": "position",
+    "ornament": "ornaments",
+    "tone": "tone",
+}
 
 Item = tuple[int, str, Any]
+#: Condition to a value that some notation has: a word, a number, a position, or the name of a rule.
+Settled: TypeAlias = Mapping[str, Any]
+#: Called with the notations looked at so far and those to look at altogether.
+Progress: TypeAlias = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -80,14 +95,24 @@ class Lexicon:
         """How many notations there are (with conditions: how many meet them)."""
         return sum(self.count_by_rule(where).values())
 
-    def count_by_rule(self, where: Mapping[str, str] | None = None) -> dict[str, int]:
-        """Rule name to number of notations."""
+    def count_by_rule(
+        self, where: Mapping[str, str] | None = None, *, progress: Progress | None = None
+    ) -> dict[str, int]:
+        """Rule name to number of notations.
+
+        Args:
+            where: conditions, as for :meth:`select`.
+            progress: told now and then, where conditions make it necessary to look at each.
+
+        Raises:
+            UsageError: there is no such condition or value.
+        """
         if not where:
             return {rule.name: self._size(rule.tree) for rule in self.rules}
-        test = condition(where, self.grammar)
-        out = {}
-        for rule, tree in self._narrowed(where):
-            out[rule.name] = sum(1 for notation in self._of_rule(rule, tree) if test(notation))
+        settled = self.settle(where)
+        out = {rule.name: 0 for rule, _ in self._narrowed(settled)}
+        for rule, _ in self._scan(settled, progress):
+            out[rule.name] += 1
         return out
 
     def _size(self, node: Node) -> int:
@@ -114,20 +139,78 @@ class Lexicon:
         for rule in self.rules:
             yield from self._of_rule(rule, rule.tree)
 
-    def select(self, where: Mapping[str, str] | None = None) -> Iterator[Notation]:
+    def select(self, where: Mapping[str, str] | None = None, *, progress: Progress | None = None) -> Iterator[Notation]:
         """The notations that meet ``where`` (see ``WHERE_KEYS``), in lexicon order.
 
+        Args:
+            where: condition to value, a word of the graph or a number.
+            progress: told now and then how many of how many were looked at.
+
         Raises:
-            UsageError: there is no such condition or value.
+            UsageError: there is no such condition or value; said at once, not when the first notation is asked for.
         """
-        if not where:
-            yield from self
-            return
-        test = condition(where, self.grammar)
-        for rule, tree in self._narrowed(where):
+        settled = self.settle(where or {})
+        return (notation for _, notation in self._scan(settled, progress))
+
+    def _scan(self, settled: Settled, progress: Progress | None) -> Iterator[tuple[LexiconRule, Notation]]:
+        """The notations that meet ``settled``, each with its rule."""
+        tests = [_test(key, value) for key, value in settled.items()]
+        narrowed = list(self._narrowed(settled))
+        total = sum(self._size(tree) for _, tree in narrowed) if progress else 0
+        done = 0
+        for rule, tree in narrowed:
             for notation in self._of_rule(rule, tree):
-                if test(notation):
-                    yield notation
+                done += 1
+                if progress and done % _TOLD == 0:
+                    progress(done, total)
+                if all(test(notation) for test in tests):
+                    yield rule, notation
+
+    @cached_property
+    def values(self) -> dict[str, tuple[Any, ...]]:
+        """Condition to the values that some notation has: what the rules can read, in their order."""
+        found: dict[str, dict[Any, None]] = {key: {} for key in WHERE_KEYS}
+        found["sound"] = dict.fromkeys(get_args(Sound))
+        keys = {field: key for key, field in _FIELD_OF_KEY.items()}
+        for rule in self.rules:
+            found["rule"][rule.name] = found["form"][rule.form] = None
+            for capture in _captures(rule.tree):
+                if capture.field in keys:
+                    found[keys[capture.field]].update(dict.fromkeys(self._values(capture)))
+        return {key: tuple(some) for key, some in found.items()}
+
+    def settle(self, where: Mapping[str, str]) -> dict[str, Any]:
+        """Conditions as a person writes them, as values of notations.
+
+        Raises:
+            UsageError: there is no such condition, or no notation can have the value; names those that exist.
+        """
+        out: dict[str, Any] = {}
+        for key, text in where.items():
+            if key not in WHERE_KEYS:
+                raise UsageError(f"there is no condition {key!r}", hint="conditions: " + ", ".join(WHERE_KEYS))
+            value = self._value(key, text)
+            if value not in self.values[key]:
+                known = ", ".join(map(self._shown, sorted(self.values[key], key=_rank)))
+                raise UsageError(f"no notation of the lexicon has {key}={text[:MAX_LENGTH]}", hint=f"{key}: {known}")
+            out[key] = value
+        return out
+
+    def _value(self, key: str, text: str) -> Any:
+        """What ``text`` says; None (or something no notation has) where it says nothing."""
+        if key not in _FIELD_OF_KEY:
+            return text
+        if len(text) > MAX_LENGTH:
+            return None
+        alphabet = self.grammar.alphabet
+        folded = alphabet.fold(text)
+        if key == "string":
+            return alphabet.digits.get(folded)
+        coded = alphabet.code(folded).text
+        return self.grammar.positions.get(coded) if key == "hui" else alphabet.decode(coded)
+
+    def _shown(self, value: Any) -> str:
+        return position_name(value, self.grammar) if isinstance(value, Position) else str(value)
 
     def of_rule(self, name: str) -> Iterator[Notation]:
         """The notations of one rule."""
@@ -199,19 +282,23 @@ class Lexicon:
             out *= self._size(node)
         return out
 
-    def _values(self, node: Capture) -> list[Position]:
-        return list(dict.fromkeys(self.grammar.positions_of(node.item).values()))
+    def _values(self, node: Capture) -> list[Any]:
+        """What the slot can hold: positions, string numbers or words."""
+        if node.field == "position":
+            return list(dict.fromkeys(self.grammar.positions_of(node.item).values()))
+        bases = (b for term in terms(node.item) if term.role != "unit" for b in self.grammar.alphabet.matching(term))
+        return list(dict.fromkeys(b.number if node.field == "strings" else b.name for b in bases))
 
-    def _narrowed(self, where: Mapping[str, str]) -> Iterator[tuple[LexiconRule, Node]]:
+    def _narrowed(self, where: Settled) -> Iterator[tuple[LexiconRule, Node]]:
         """Rules that can meet the conditions, with the words of single slots narrowed to those asked for."""
         wanted: dict[str, frozenset[str | int | None]] = {}
         for key, role in (("finger", "finger"), ("tone", "tone"), ("ornament", "attack")):
             if key in where:
                 wanted[role] = frozenset({where[key]})
         if "string" in where:
-            wanted["string"] = frozenset({_number(where["string"], self.grammar)})
+            wanted["string"] = frozenset({where["string"]})
         if "hui" in where:
-            position = _place(where["hui"], self.grammar)
+            position = where["hui"]
             wanted["hui" if position.hui else "position-sign"] = frozenset({position.hui or position.sign})
         if "technique" in where:
             base = self.grammar.base(where["technique"], *FIELD_ROLES["techniques"])
@@ -331,54 +418,45 @@ def condition(where: Mapping[str, str], grammar: Grammar) -> Callable[[Notation]
     Raises:
         UsageError: an unknown key, or a value no notation can have.
     """
-    tests: list[Callable[[Notation], bool]] = []
-    for key, value in where.items():
-        tests.append(_test(key, value, grammar))
+    tests = [_test(key, value) for key, value in Lexicon(grammar).settle(where).items()]
     return lambda notation: all(test(notation) for test in tests)
 
 
-def _test(key: str, value: str, grammar: Grammar) -> Callable[[Notation], bool]:
+def _test(key: str, value: Any) -> Callable[[Notation], bool]:
+    """Whether a notation, or one of its notes, has ``value``; a rule is chosen beforehand, not tested."""
     if key == "rule":
         return lambda notation: True
     if key == "form":
         return lambda notation: notation.form == value
-    if key == "sound":
-        return lambda notation: any(note.sound == value for note in (notation, *notation.notes))
-    if key == "string":
-        number = _number(value, grammar)
-        return lambda notation: any(number in note.strings for note in (notation, *notation.notes))
-    if key == "hui":
-        position = _place(value, grammar)
-        return lambda notation: any(note.position == position for note in (notation, *notation.notes))
-    word = grammar.alphabet.decode(grammar.alphabet.code(grammar.alphabet.fold(value)).text)
-    if grammar.base(word) is None:
-        raise UsageError(f"the graph has no base notation {value}", hint=f"--where {key}=… takes a word of the graph")
-    fields: dict[str, Callable[[Note], bool]] = {
-        "finger": lambda note: note.left_finger == word,
-        "tone": lambda note: note.tone == word,
-        "ornament": lambda note: word in note.ornaments,
-        "technique": lambda note: word in note.techniques,
+    tests: dict[str, Callable[[Note], bool]] = {
+        "finger": lambda note: note.left_finger == value,
+        "tone": lambda note: note.tone == value,
+        "sound": lambda note: note.sound == value,
+        "hui": lambda note: note.position == value,
+        "string": lambda note: value in note.strings,
+        "ornament": lambda note: value in note.ornaments,
+        "technique": lambda note: value in note.techniques,
     }
-    if key not in fields:
-        raise UsageError(f"there is no condition {key!r}", hint="conditions: " + ", ".join(WHERE_KEYS))
-    test = fields[key]
+    test = tests[key]
     return lambda notation: any(test(note) for note in (notation, *notation.notes))
 
 
-def _place(value: str, grammar: Grammar) -> Position:
-    position = grammar.positions.get(grammar.alphabet.code(grammar.alphabet.fold(value)).text)
-    if position is None:
-        raise UsageError(f"{value} is not a position", hint="for example hui=9 or hui=7.9")
-    return position
+def _rank(value: Any) -> tuple[int, ...]:
+    """Numbers and places in their order, whole hui first; words stay as the rules have them."""
+    if isinstance(value, Position):
+        return int(value.hui is not None and bool(value.fen or value.sign)), value.hui or 99, value.fen or 99
+    return (value,) if isinstance(value, int) else ()
 
 
-def _number(value: str, grammar: Grammar) -> int:
-    if value.isdecimal() and value.isascii():
-        return int(value)
-    number = grammar.alphabet.digits.get(grammar.alphabet.fold(value))
-    if number is None:
-        raise UsageError(f"{value} is not a string number", hint="for example string=4")
-    return number
+def _captures(node: Node) -> Iterator[Capture]:
+    """The slots of ``node``, from left to right."""
+    if isinstance(node, Capture):
+        yield node
+    elif isinstance(node, Seq | Alt):
+        for item in node.items:
+            yield from _captures(item)
+    elif not isinstance(node, Term):
+        yield from _captures(node.item)
 
 
 def _notes(node: Node) -> int:

@@ -39,6 +39,7 @@ def bind(spec: QuerySpec, params: Mapping[str, Any], resolve: Resolver | None = 
 
     Raises:
         BindError: unknown parameter, missing parameter, or a value that does not fit its type.
+        ReadingError, NotFoundError: a value that cannot be parsed, or is the name of nothing.
     """
     known = {p.name: p for p in spec.params}
     for name in params:

@@ -222,6 +222,7 @@ def run(
 
     Raises:
         BindError: parameters that do not fit.
+        ReadingError, NotFoundError: a value that cannot be parsed, or is the name of nothing.
         DataError: the query fails, or its rows are not what its header declares.
     """
     text = bind(spec, params, resolve)

@@ -91,19 +91,20 @@ class GraphSession:
 
         Raises:
             BindError: several resources have that name.
+            ReadingError: only a reading may stand here, it cannot be parsed, and it is no name either.
         """
-        if cls is None or cls in _READABLE:
-            iri = self._read(text)
-            if iri is not None:
-                absent = cls == GQ + "SubtractiveNotation" and not self.query("components-of", {"notation": iri}).rows
-                return (self._named(text, cls) if absent else None) or iri
-        return self._named(text, cls)
-
-    def _read(self, text: str) -> str | None:
+        signs_too = cls == GQ + "SubtractiveNotation"
+        if cls is not None and cls not in _READABLE:
+            return self._named(text, cls)
         try:
-            return self._read_iri(text)
+            iri = self._read_iri(text)
         except ReadingError:
-            return None
+            found = self._named(text, cls)
+            if found is None and cls is not None and not signs_too:
+                raise
+            return found
+        absent = signs_too and not self.query("components-of", {"notation": iri}).rows
+        return (self._named(text, cls) if absent else None) or iri
 
     def _named(self, text: str, cls: str | None) -> str | None:
         import pyoxigraph as ox
@@ -124,14 +125,33 @@ class GraphSession:
     def bind(self, query: str | QuerySpec, params: Mapping[str, Any]) -> str:
         """The SPARQL text of a library query with its parameters bound."""
         spec = query if isinstance(query, QuerySpec) else self.library.get(query)
-        return bind(spec, params, self.resolve)
+        return bind(spec, self._as_iris(params), self.resolve)
+
+    def _as_iris(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """``params`` with the IRI of each structure, alone or among several values, in its place."""
+        return {name: self._as_iri(value) for name, value in params.items()}
+
+    def _as_iri(self, value: Any) -> Any:
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [self._as_iri(one) for one in value]
+        if value is None or isinstance(value, (str, int, float)):
+            return value  # what commands give; they need not wait for the records to be loaded
+        from guqin_kg.model import Notation
+
+        if not isinstance(value, Notation):
+            return value
+        import pyoxigraph as ox
+
+        from guqin_kg.notation.iri import notation_iri
+
+        return ox.NamedNode(notation_iri(value, self.grammar))
 
     def query(
         self, query: str | QuerySpec, params: Mapping[str, Any] | None = None, *, check: bool = True
     ) -> QueryResult:
-        """Run a library query by name; see ``guqin_kg.query.engine.run``."""
+        """Run a library query by name; see ``guqin_kg.query.engine.run``. A ``Notation`` is bound as its IRI."""
         spec = query if isinstance(query, QuerySpec) else self.library.get(query)
-        return run(spec, params or {}, self.backend, resolve=self.resolve, check=check)
+        return run(spec, self._as_iris(params or {}), self.backend, resolve=self.resolve, check=check)
 
     def similar(self, reading: str, *, least: float = 0.2, published: bool = False) -> QueryResult:
         """Nearest notations of the graph, best first; the reading itself need not be in the graph.

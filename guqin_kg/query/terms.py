@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from guqin_kg.errors import DataError, UsageError
+from guqin_kg.errors import DataError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from pyoxigraph import Literal, NamedNode
@@ -27,12 +27,17 @@ _FRACTIONS = {XSD + n for n in ("decimal", "double", "float")}
 _CURIE = re.compile(r"(?P<prefix>[A-Za-z][\w-]*)?:(?P<local>[^\s<>\"{}|\\^`]*)\Z")
 _IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`\x00-\x20]*\Z")
 
-#: Turns what a person wrote (a reading, a name) into the IRI of a resource of a class, or None when it has none.
+#: Turns what a person wrote (a reading, a name) into the IRI of a resource of a class, or None when it has none. It may
+#: raise ReadingError where only a reading was meant, which says more than that nothing has that name.
 Resolver: TypeAlias = Callable[[str, str | None], "str | None"]
 
 
 class BindError(UsageError):
-    """A parameter is missing, unknown, or of the wrong type."""
+    """A parameter is missing, unknown, or of the wrong type, or its value does not say which of several is meant.
+
+    A reading that cannot be parsed and a name that nothing has are no wrong use: they are ``ReadingError`` and
+    ``NotFoundError``.
+    """
 
     default_code = "bad-parameter"
 
@@ -94,6 +99,7 @@ def to_term(value: Any, spec: ParamSpec, resolve: Resolver | None = None) -> Ter
 
     Raises:
         BindError: the value does not fit the declared type.
+        ReadingError, NotFoundError: it is a reading that cannot be parsed, or a name that nothing in the graph has.
     """
     from pyoxigraph import Literal, NamedNode
 
@@ -139,7 +145,7 @@ def _to_iri(text: str, spec: ParamSpec, resolve: Resolver | None) -> NamedNode:
     cls = expand(spec.cls) if spec.cls else None
     found = resolve(bare, cls) if resolve else None
     if found is None:
-        raise BindError(
+        raise NotFoundError(
             f"parameter {spec.name}: nothing in the graph is called {text!r}",
             code="unknown-name",
             hint="give a reading, a name or an IRI such as gqr:rh-gou"

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from guqin_kg.dialogue.exports import FORMATS, PRESETS, export_records, forms, run_export
-from guqin_kg.errors import GuqinKGError
+from guqin_kg.errors import GuqinKGError, NotFoundError, UsageError
 
 RECORD = {
     "id": "twenty-two/zh/n-x",
@@ -145,6 +145,38 @@ def test_errors(built: tuple[Any, Any], tmp_path: Path) -> None:
         run_export(ws, "messages", preset="1x1", out=tmp_path)
     assert set(PRESETS) == {"225x6", "13254x6", "277x22"}
     assert len(FORMATS) == 5
+
+
+@pytest.mark.parametrize("fmt", ["messages", "minicpm-v"])
+def test_a_set_that_does_not_exist_is_wrong_use_as_for_regenerate(
+    built: tuple[Any, Any], tmp_path: Path, fmt: str
+) -> None:
+    from guqin_kg.dialogue.regenerate import regenerate
+
+    ws, generation = built
+    for generated in (False, True):
+        if generated:
+            regenerate(ws, generation, which="six", out=tmp_path, workers=1)
+        for which, langs in (("seven", "zh"), ("explain", "both")):
+            with pytest.raises(UsageError) as wanted:
+                regenerate(ws, generation, which=which, langs=("zh",), out=tmp_path)
+            with pytest.raises(UsageError) as caught:
+                run_export(ws, fmt, which=which, lang=langs, out=tmp_path)
+            assert (caught.value.message, caught.value.exit_status) == (wanted.value.message, 2)
+            assert caught.value.hint == wanted.value.hint
+        with pytest.raises(NotFoundError) as absent:  # a set there is, only not made yet
+            run_export(ws, fmt, which="twenty-two", out=tmp_path)
+        assert absent.value.exit_status == 1
+
+
+def test_records_of_a_set_whose_templates_are_gone_are_exported(built: tuple[Any, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "dialogues"
+    folder.mkdir()
+    for split in ("train", "val"):
+        line = json.dumps({**RECORD, "id": "mine/zh/n-x", "set": "mine", "lang": "zh"}) + "\n"
+        (folder / f"{split}.jsonl").write_text(line, encoding="utf-8")
+    result = run_export(built[0], "messages", which="mine", out=tmp_path)
+    assert sum(split["samples"] for split in result["splits"].values()) == 2
 
 
 def test_a_preset_has_its_size(built: tuple[Any, Any], tmp_path: Path) -> None:

@@ -51,6 +51,45 @@ def test_an_added_and_a_removed_notation(workspace: Any, run: Callable[..., Any]
     assert read(workspace) == fresh(workspace, run)
 
 
+def test_the_counts_add_up_beside_other_sets(workspace: Any, run: Callable[..., Any]) -> None:
+    """Every record in the files is rewritten or unchanged, whatever was asked for."""
+    everything = run(which="all")
+    assert (everything.total, everything.others) == (everything.rewritten, 0)
+    write_notations(workspace, [*OWN, "名七四打三"])
+    stale = run(which="six", dry_run=True)
+    report = run(which="six")
+    for one in (stale, report):
+        counts = one.to_json()["records"]
+        assert counts["total"] == counts["rewritten"] + counts["unchanged"] == everything.total + 1
+        assert (counts["rewritten"], counts["removed"]) == (1, 0)
+        assert one.others == everything.total // 2
+    lines = sum(body.count(b"\n") for name, body in read(workspace).items() if name.endswith(".jsonl"))
+    assert lines == report.total
+    write_notations(workspace, OWN)
+    report = run(which="six", langs=("zh", "en"))
+    assert report.removed == 1
+    assert report.total == report.rewritten + report.unchanged
+    assert report.others == everything.total // 2
+
+
+@pytest.mark.parametrize("command", ["regenerate", "status"])
+def test_the_commands_say_what_they_did_not_look_at(workspace: Any, run: Callable[..., Any], command: str) -> None:
+    from click.testing import CliRunner
+
+    from guqin_kg.cli import dialogue
+
+    total = run(which="all").total
+    asked = ["--set", "six", "--workspace", str(workspace.root)]
+    if command == "regenerate":
+        said = CliRunner().invoke(dialogue.regenerate, [*asked, "--no-drawings"])
+        assert f"{total} unchanged ({total // 2} of them of other sets or languages), 0 removed" in said.stdout
+    else:
+        said = CliRunner().invoke(dialogue.status, asked)
+        assert f"{total // 2} records are up to date" in said.stdout
+        assert f"{total // 2} records of other sets" in said.stderr
+    assert said.exit_code == 0
+
+
 def test_a_fact_two_steps_away_is_tracked(workspace: Any, run: Callable[..., Any]) -> None:
     """Stating another source-bound fact of a base notation rewrites the notations that use it, and no other."""
     run(which="twenty-two")

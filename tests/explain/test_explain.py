@@ -92,6 +92,17 @@ def test_a_reading_that_is_not_stated_is_explained(world: tuple[Any, Any]) -> No
     assert "二弦" in one.text
 
 
+def test_a_structure_is_explained_as_a_notation_alone(world: tuple[Any, Any]) -> None:
+    from guqin_kg.notation.parse import parse
+
+    for reading in ("大九绰勾四", "大六半打二"):
+        (one,) = explain(*world, parse(reading))
+        assert one == explain(*world, reading)[0]
+    (one,) = explain(*world, parse("吟"))  # the reading is a base notation's name too
+    both = explain(*world, "吟")
+    assert one == both[0]
+
+
 def test_errors(world: tuple[Any, Any], tmp_path: Path) -> None:
     with pytest.raises(ReadingError):
         explain(*world, "大九飞八")

@@ -52,10 +52,33 @@ def test_conditions_narrow_before_listing(book: Lexicon) -> None:
     assert "大七九挑四" in names
 
 
-def test_wrong_conditions_are_named(book: Lexicon) -> None:
-    for where in ({"finger": "魔"}, {"hui": "十四"[:1] + "魔"}, {"string": "魔"}):
+def test_wrong_conditions_are_named_before_anything_is_listed(book: Lexicon) -> None:
+    for where in ({"finger": "魔"}, {"hui": "十四"[:1] + "魔"}, {"string": "魔"}, {"string": "8"}, {"rule": "魔"}):
         with pytest.raises(UsageError):
-            list(book.select(where))
+            book.select(where)
+        with pytest.raises(UsageError):
+            book.count(where)
+        with pytest.raises(UsageError):
+            condition(where, book.grammar)
+
+
+def test_every_value_offered_is_one_that_a_notation_has(book: Lexicon) -> None:
+    for key, field in (("finger", "left_finger"), ("tone", "tone"), ("ornament", "ornaments"), ("string", "strings")):
+        for value in book.values[key]:
+            notation = next(book.select({key: str(value)}))
+            had = [getattr(note, field) for note in (notation, *notation.notes)]
+            assert any(value == one or (isinstance(one, tuple) and value in one) for one in had), (key, value)
+    for key in ("form", "sound", "rule"):
+        assert all(next(book.select({key: value}), None) for value in book.values[key]), key
+    assert all(next(book.select({"technique": word}), None) for word in book.values["technique"])
+
+
+def test_other_spellings_of_a_value_find_the_same(book: Lexicon) -> None:
+    same = ({"technique": "擘"}, {"technique": "劈"})
+    assert book.count({**same[0], "rule": "core-open"}) == book.count({**same[1], "rule": "core-open"}) > 0
+    assert book.count({"finger": "大指", "rule": "core-stopped"}) == book.count(
+        {"finger": "大", "rule": "core-stopped"}
+    )
 
 
 def test_the_order_is_stable(grammar: Grammar) -> None:

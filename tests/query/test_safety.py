@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guqin_kg.errors import DataError, LimitError, UnsafeInputError, UsageError
+from guqin_kg.errors import DataError, LimitError, NotFoundError, ReadingError, UnsafeInputError, UsageError
 from guqin_kg.query import EVERY, BindError, StoreBackend, bind, load_query, run_text
 from guqin_kg.query.engine import QuerySyntaxError, WorkerBackend
 from guqin_kg.query.session import GraphSession
@@ -63,7 +63,6 @@ def test_any_text_binds_to_itself(text: str) -> None:
     [
         ("notation", "http://x/ y", "bad-parameter"),
         ("notation", "http://x/> } #", "bad-parameter"),
-        ("notation", "没有这个", "unknown-name"),
         ("nothing", "x", "unknown-parameter"),
         ("notation", None, "missing-parameter"),
     ],
@@ -74,6 +73,30 @@ def test_bad_values(name: str, value: object, code: str, session: GraphSession) 
     assert caught.value.code == code
     assert caught.value.hint or code == "bad-parameter"
     assert caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize("value", ["大九X", "没有这个", ["大九勾四", "大九勾八"]])
+def test_a_reading_that_cannot_be_parsed_is_no_wrong_use(value: object, session: GraphSession) -> None:
+    with pytest.raises(ReadingError) as caught:
+        session.query("components-of", {"notation": value})
+    assert caught.value.exit_status == 1
+    assert caught.value.hint
+    assert "at" in caught.value.details
+
+
+@pytest.mark.parametrize(
+    ("query", "params"),
+    [
+        ("notations-using", {"component": "没有这个"}),
+        ("sources-of", {"resource": "没有这个"}),
+        ("same-pitch", {"notation": "大九勾四", "tuning": "没有这个"}),
+    ],
+)
+def test_a_name_that_nothing_has_is_no_wrong_use(query: str, params: dict[str, str], session: GraphSession) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        session.query(query, params)
+    assert (caught.value.code, caught.value.exit_status) == ("unknown-name", 1)
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("value", ["x", "1; DROP", "1e400", "--1", "٣"])

@@ -57,6 +57,27 @@ def read_records(folder: Path, which: str, lang: str) -> Iterator[tuple[str, dic
         )
 
 
+def _of_set(ws: Workspace, folder: Path, which: str, lang: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """``read_records``, which tells a set that was not generated from one that does not exist.
+
+    Templates are only read where nothing was found: records of a set whose templates are gone are exported.
+
+    Raises:
+        NotFoundError: as ``read_records`` does.
+        UsageError: there is no such set, or not in this language; the same as when regenerating.
+    """
+    from guqin_kg.dialogue.regenerate import template_folders
+    from guqin_kg.dialogue.templates import load_templates
+    from guqin_kg.dialogue.turns import pick_sets, turn_sets
+
+    try:
+        yield from read_records(folder, which, lang)
+    except NotFoundError:
+        langs = ("zh", "en") if lang == "both" else (lang,)
+        pick_sets(turn_sets(load_templates(template_folders(ws))), which, langs)
+        raise
+
+
 def characters(record: Mapping[str, Any]) -> int:
     """Characters of questions and answers."""
     return sum(len(m["content"]) for m in record["messages"])
@@ -315,6 +336,11 @@ def run_export(
     Args:
         out: the output folder that holds ``dialogues`` (default: the workspace's).
         target: where to write (default: ``exports/<format>`` beside ``dialogues``).
+
+    Raises:
+        UsageError: no such format, preset or set.
+        NotFoundError: nothing was generated there, or nothing for this set and language.
+        DataError: a sample does not fit the form.
     """
     root = out or ws.out
     if preset is not None:
@@ -323,7 +349,7 @@ def run_export(
         )
         place = target or root / "exports" / f"{fmt}-{preset}"
     else:
-        records = read_records(root / "dialogues", which, lang)
+        records = _of_set(ws, root / "dialogues", which, lang)
         place = target or root / "exports" / fmt
     drawn: set[str] = set()
     if fmt in NEEDS_PICTURE:
