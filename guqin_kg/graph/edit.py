@@ -6,7 +6,7 @@ together or not at all (``journal``), and the store follows by the difference of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,8 @@ class EditReport:
         action: ``add``, ``remove``.
         notations: one entry a reading or resource: reading, iri, status (``added``, ``present``, ``removed``).
         added, removed: statements in the store.
-        files: files changed, relative to the workspace.
+        files: files changed, relative to the workspace; the provenance record is one of them.
+        counts: one entry a file: file, and the statements ``added`` to it and ``removed`` from it.
         warnings: rows of the validation report that do not stop the edit.
         activity: IRI of the provenance record.
     """
@@ -58,6 +59,7 @@ class EditReport:
     added: int = 0
     removed: int = 0
     files: list[str] = field(default_factory=list)
+    counts: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[dict[str, Any]] = field(default_factory=list)
     activity: str | None = None
     content: str | None = None
@@ -79,15 +81,19 @@ class EditReport:
             out.append(
                 f"{row['severity']}: {shorten(row['focus'] or '')}: {message} {row['message'].get('en', '')}".rstrip()
             )
-        if self.added or self.removed:
-            out.append(
-                f"{would}touched: {', '.join(self.files)} ({self.added} statements added, {self.removed} removed)"
-            )
+        if self.files:
+            out += [f"{would}touched: {told}" for told in file_lines(self.counts)]
             if not self.dry_run:
+                out.append(f"in the store: {self.added} statements added, {self.removed} removed")
                 out.append("`guqin status` shows what this made stale, `guqin regenerate` brings it up to date")
         else:
             out.append("nothing changed")
         return out
+
+
+def file_lines(counts: Iterable[dict[str, Any]]) -> list[str]:
+    """For people: each file touched, with the statements it gained and lost."""
+    return [f"{c['file']} ({c['added']:,} statements added, {c['removed']:,} removed)" for c in counts]
 
 
 def add_readings(
@@ -172,6 +178,7 @@ def add_file(ws: Workspace, path: Path, *, dry_run: bool = False, say: Say | Non
             report,
             (f"添加 {path.name}", f"add {path.name}"),
             generated=set(subjects) - present,
+            held={target: triples},
             say=say,
         )
         return report
@@ -402,21 +409,39 @@ def finish(
     generated: Iterable[str] = (),
     invalidated: Iterable[str] = (),
     source: str | None = None,
+    held: Mapping[Path, Iterable[Triple]] | None = None,
     say: Say | None = None,
 ) -> None:
-    """Write the files with a provenance record and bring the store up to date; the caller holds the lock."""
+    """Write the files with a provenance record and bring the store up to date; the caller holds the lock.
+
+    Args:
+        ws: the workspace.
+        changes: new contents by file, None for a file that goes; those that are so already are passed over.
+        report: gets the files, the counts, the activity and the content hash; says whether this is a dry run.
+        labels: what was done, in Chinese and English.
+        generated: IRIs the edit made.
+        invalidated: IRIs the edit removed.
+        source: IRI of the source the data came from.
+        held: the statements of new contents that have been read already.
+        say: told what takes time.
+
+    Raises:
+        DataError: the files are written, but the store could not follow.
+    """
     changed = {p: d for p, d in changes.items() if d is None or not p.exists() or p.read_bytes() != d}
     if not changed:
         return
-    report.files = [ws.relative(p) for p in changed]
-    counted = _difference(changed)
-    if report.dry_run:
-        report.added, report.removed = counted
-        return
-    report.activity, record = provenance.activity(*labels, generated=generated, invalidated=invalidated, source=source)
+    activity, record = provenance.activity(*labels, generated=generated, invalidated=invalidated, source=source)
     log = ws.graph / provenance.FILE
-    journal.commit(ws.state, ws.root, {**changed, log: provenance.appended(log, record)})
-    report.added, report.removed = counted
+    changed[log] = provenance.appended(log, record)
+    report.files = [ws.relative(p) for p in changed]
+    report.counts = [_counted(ws, path, data, (held or {}).get(path)) for path, data in changed.items()]
+    report.added = sum(c["added"] for c in report.counts)
+    report.removed = sum(c["removed"] for c in report.counts)
+    if report.dry_run:
+        return
+    report.activity = activity
+    journal.commit(ws.state, ws.root, changed)
     try:
         generation, built = build_locked(ws, say=say)
     except OSError as error:  # the statements are safe in their files; only what is made from them is behind
@@ -430,17 +455,17 @@ def finish(
     report.content = generation.content_hash
 
 
-def _difference(changed: dict[Path, bytes | None]) -> tuple[int, int]:
-    """Statements a change would add and remove, counted in the files."""
+def _counted(ws: Workspace, path: Path, data: bytes | None, held: Iterable[Triple] | None) -> dict[str, Any]:
+    """The statements a file gains and loses by its new contents."""
+    before = _triples(path.read_bytes() if path.exists() else None, path)
+    after = _triples(data, path) if held is None else set(held)
+    return {"file": ws.relative(path), "added": len(after - before), "removed": len(before - after)}
+
+
+def _triples(data: bytes | None, path: Path) -> set[Triple]:
+    """The statements of Turtle; other syntaxes are only ever copied whole and then handed over as read."""
     import pyoxigraph as ox
 
-    def triples(data: bytes | None) -> set[Any]:
-        return {q.triple for q in ox.parse(input=data, format=ox.RdfFormat.TURTLE, base_iri=GQR)} if data else set()
-
-    added = removed = 0
-    for path, data in changed.items():
-        if path.suffix != ".ttl":
-            continue
-        before, after = triples(path.read_bytes() if path.exists() else None), triples(data)
-        added, removed = added + len(after - before), removed + len(before - after)
-    return added, removed
+    if not data or path.suffix != ".ttl":
+        return set()
+    return {q.triple for q in ox.parse(input=data, format=ox.RdfFormat.TURTLE, base_iri=GQR)}

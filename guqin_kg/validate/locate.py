@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from urllib.parse import urljoin
 
 _TOKEN = re.compile(
     r'''(?P<space>\s+)|(?P<comment>\#[^\n]*)
@@ -22,12 +23,18 @@ _TOKEN = re.compile(
     |(?P<other>.)''',
     re.X | re.S,
 )
-_TYPE = "<http://www.w3.org/1999/02/22-rdf-syntax-ns#type>"
+TYPE = "<http://www.w3.org/1999/02/22-rdf-syntax-ns#type>"
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 Place = tuple[str, int]
 
 
-def index_turtle(text: str) -> dict[tuple[str, str | None], int]:
-    """(subject, predicate) and (subject, None) → 1-based line of the first place; terms as ``<iri>``."""
+def index_turtle(text: str, base: str = "") -> dict[tuple[str, str | None], int]:
+    """(subject, predicate) and (subject, None) → 1-based line of the first place; terms as ``<iri>``.
+
+    Args:
+        text: the Turtle.
+        base: what relative IRIs are resolved against until the text says otherwise.
+    """
     prefixes: dict[str, str] = {}
     found: dict[tuple[str, str | None], int] = {}
     line = found_at = 1
@@ -50,7 +57,9 @@ def index_turtle(text: str) -> dict[tuple[str, str | None], int]:
             done = piece == "." if directive[0] != "sparql" else kind == "iri"
             if done:
                 if len(names) >= 2 and names[0].endswith(":"):
-                    prefixes[names[0][:-1]] = names[1][1:-1]
+                    prefixes[names[0][:-1]] = _resolved(names[1][1:-1], base)
+                elif names and names[0].startswith("<"):
+                    base = _resolved(names[0][1:-1], base)
                 directive = None
         elif piece in ("[", "("):
             depth += 1
@@ -63,22 +72,29 @@ def index_turtle(text: str) -> dict[tuple[str, str | None], int]:
         elif piece == ";":
             want = "predicate"
         elif want == "subject":
-            subject = _term(kind, piece, prefixes)
+            subject = _term(kind, piece, prefixes, base)
             found_at = at
             want = "predicate"
             if subject:
                 found.setdefault((subject, None), at)
         elif want == "predicate":
-            predicate = _TYPE if piece == "a" else _term(kind, piece, prefixes)
+            predicate = TYPE if piece == "a" else _term(kind, piece, prefixes, base)
             want = "object"
             if subject and predicate:
-                found.setdefault((subject, predicate), found_at if predicate == _TYPE else at)
+                found.setdefault((subject, predicate), found_at if predicate == TYPE else at)
     return found
 
 
-def _term(kind: str, piece: str, prefixes: Mapping[str, str]) -> str | None:
+def _resolved(iri: str, base: str) -> str:
+    """``iri`` as an absolute one; those that are so already stay as they are written."""
+    if not base or _ABSOLUTE.match(iri):
+        return iri
+    return urljoin(base, iri.rstrip("#")) + ("#" if iri.endswith("#") else "")  # urljoin drops an empty fragment
+
+
+def _term(kind: str, piece: str, prefixes: Mapping[str, str], base: str) -> str | None:
     if kind == "iri":
-        return piece
+        return f"<{_resolved(piece[1:-1], base)}>"
     if kind == "name":
         prefix, _, rest = piece.partition(":")
         if prefix in prefixes:
@@ -116,6 +132,6 @@ def index_files(
             if key[0] in wanted:
                 out.setdefault(key, (name, line))
     for subject in wanted:  # the block that says what it is, not the first that mentions it
-        if (subject, _TYPE) in out:
-            out[(subject, None)] = out[(subject, _TYPE)]
+        if (subject, TYPE) in out:
+            out[(subject, None)] = out[(subject, TYPE)]
     return out

@@ -20,7 +20,7 @@ def test_add_then_remove_leaves_the_graph_as_it_was(ws: Workspace) -> None:
     before = {str(q.triple) for q in build(ws)[0].store}
     report = add_readings(ws, ["大九勾四", "撮大七七散四"])
     assert [r["status"] for r in report.notations] == ["added", "added"]
-    assert report.files == ["graph/notations.ttl"]
+    assert report.files == ["graph/notations.ttl", "graph/provenance.ttl"]
     assert report.added > 50
     again = add_readings(ws, ["大指九徽勾四弦"])
     assert again.notations[0]["status"] == "present"
@@ -34,6 +34,31 @@ def test_add_then_remove_leaves_the_graph_as_it_was(ws: Workspace) -> None:
     assert (ws.graph / "provenance.ttl").read_text(encoding="utf-8").startswith(log.rstrip())
     left = {str(q.triple) for q in build(ws)[0].store} - before
     assert all("activity-" in t or "agent-guqin-kg" in t or "source-workspace" in t for t in left)
+
+
+def test_every_file_touched_is_named_with_its_own_counts(ws: Workspace) -> None:
+    would = add_readings(ws, ["大九注勾五"], dry_run=True)
+    added = add_readings(ws, ["大九注勾五"])
+    assert would.counts == added.counts
+    assert [c["file"] for c in added.counts] == added.files == ["graph/notations.ttl", "graph/provenance.ttl"]
+    assert all(c["added"] > 0 and c["removed"] == 0 for c in added.counts)
+    statements = added.counts[0]["added"]
+    gone = remove_notations(ws, ["大九注勾五"])
+    assert [c["file"] for c in gone.counts] == gone.files == ["graph/notations.ttl", "graph/provenance.ttl"]
+    assert (gone.counts[0]["added"], gone.counts[1]["removed"]) == (0, 0)
+    assert 0 < gone.counts[0]["removed"] <= statements  # the source of the workspace stays
+    told = "\n".join(gone.lines())
+    assert f"touched: graph/notations.ttl (0 statements added, {gone.counts[0]['removed']} removed)" in told
+    assert f"touched: graph/provenance.ttl ({gone.counts[1]['added']} statements added, 0 removed)" in told
+    assert f"in the store: {gone.added} statements added, {gone.removed} removed" in told
+    assert gone.to_json()["counts"] == gone.counts
+
+
+def test_a_file_that_is_no_turtle_is_counted_too(ws: Workspace, tmp_path: Path) -> None:
+    source = tmp_path / "mine.nt"
+    source.write_text('<http://example.org/1> <http://www.w3.org/2000/01/rdf-schema#label> "x" .\n', encoding="utf-8")
+    report = add_file(ws, source)
+    assert report.counts[0] == {"file": "graph/mine.nt", "added": 1, "removed": 0}
 
 
 def test_dry_run_changes_nothing(ws: Workspace) -> None:
@@ -107,6 +132,17 @@ def test_a_duplicate_under_another_name_is_refused(ws: Workspace, head: str, tmp
     with pytest.raises(DataError) as caught:
         add_file(ws, path)
     assert caught.value.code == "duplicate"
+
+
+@pytest.mark.parametrize("kind", ["gq:SubtractiveNotation", "gq:CompoundNotation"])
+def test_no_class_of_notation_takes_an_eighth_string(ws: Workspace, head: str, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "eight.ttl"
+    path.write_text(head + f"<http://example.org/b> a {kind} ; gq:string 8 ; gq:mark gqr:no .\n", encoding="utf-8")
+    with pytest.raises(ValidationError) as caught:
+        add_file(ws, path)
+    shapes = {r["shape"].rpartition("#")[2] for r in caught.value.details["results"]}
+    assert {"Note-string", "Note-mark"} <= shapes
+    assert not (ws.graph / "eight.ttl").exists()
 
 
 def test_an_addition_that_breaks_a_shape_is_refused(ws: Workspace, head: str, tmp_path: Path) -> None:

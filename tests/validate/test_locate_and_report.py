@@ -38,6 +38,19 @@ def test_lines_of_subjects_and_predicates() -> None:
     assert (f"<{GQR}b>", None) not in found
 
 
+def test_relative_iris_are_resolved() -> None:
+    found = index_turtle(
+        "<a> a <#B> .\n@base <http://example.org/x/> .\n@prefix y: <../y#> .\n<b> y:p 1 .\ny:c y:p 2 .", GQR
+    )
+    assert [key[0] for key in found if key[1] is None] == [
+        f"<{GQR}a>",
+        "<http://example.org/x/b>",
+        "<http://example.org/y#c>",
+    ]
+    assert ("<http://example.org/x/b>", "<http://example.org/y#p>") in found
+    assert ("<a>", None) in index_turtle("<a> a <b> .")
+
+
 def report() -> Report:
     row = Result(
         f"<{GQR}a>",

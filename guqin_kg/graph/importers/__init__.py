@@ -93,7 +93,8 @@ def run_import(
         edit = _as_edit(report)
         label = (f"导入 {path.name}（{report.imported} 条）", f"import {path.name} ({report.imported} rows)")
         finish(ws, changes, edit, label, generated=report.made, source=report.source, say=say)
-        report.files, report.added, report.content = edit.files, edit.added, edit.content
+        report.files, report.counts = edit.files, edit.counts
+        report.added, report.content = edit.added, edit.content
         return report
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from guqin_kg.graph.edit import file_lines
+
 _SHOWN = 20
 
 
@@ -16,9 +18,13 @@ class ImportReport:
         rows: rows the file holds.
         imported: rows that went in (also where the notation was there already).
         notations: distinct notations they name; ``new`` of them were not in the graph.
-        problems: one entry a row left out: ``row`` (1-based line), ``text``, ``code``, ``message``.
+        problems: one entry a row left out: ``row`` (1-based line, 0 where the file has none), ``text``, ``code``,
+            ``message``.
         made: IRIs of the notations that were not in the graph.
         notes: what a reader should know (how many rows carried no reading, …).
+        added: statements added to the store.
+        files: files written (in a dry run: that would be), the provenance record among them.
+        counts: one entry a file: file, and the statements ``added`` to it and ``removed`` from it.
     """
 
     format: str
@@ -35,6 +41,7 @@ class ImportReport:
     made: list[str] = field(default_factory=list)
     warnings: int = 0
     files: list[str] = field(default_factory=list)
+    counts: list[dict[str, Any]] = field(default_factory=list)
     added: int = 0
     content: str | None = None
 
@@ -56,11 +63,12 @@ class ImportReport:
             out[0] += f", {self.images:,} images"
         out += [f"note: {note}" for note in self.notes]
         for problem in self.problems[:_SHOWN]:
-            out.append(f"row {problem['row']}: {problem['text']}: {problem['message']}")
+            where = f"row {problem['row']}: " if problem["row"] else ""
+            out.append(f"{where}{problem['text']}: {problem['message']}")
         if len(self.problems) > _SHOWN:
             out.append(f"… and {len(self.problems) - _SHOWN} more rows left out (--format json shows all)")
         if self.warnings:
             out.append(f"{self.warnings} warnings of the shapes (`guqin validate` shows them)")
-        if self.files:
-            out.append(f"written: {', '.join(self.files)} ({self.added:,} statements added)")
+        written = "would be written" if self.dry_run else "written"
+        out += [f"{written}: {told}" for told in file_lines(self.counts)]
         return out
