@@ -88,14 +88,23 @@ def ask(
         adapter: of the recogniser, for ``image``.
         top: how many statements at most.
 
+    Returns:
+        The answer with what it rests on.
+
     Raises:
-        UsageError: an empty or endless question.
+        UsageError: an empty or endless question, or an adapter without a picture.
+        ReadingError: the question names a notation that cannot be read as a whole.
         NotFoundError: the graph knows nothing the question names, or the picture is no jianzi.
         DataError: the language model does not answer.
     """
     question = question.strip()
     if not question or len(question) > MAX_QUESTION:
         raise UsageError(f"a question has 1 to {MAX_QUESTION} characters", hint='guqin ask "What does gou mean?"')
+    if adapter is not None and image is None:
+        raise UsageError(
+            "--adapter needs --image: an adapter reads pictures",
+            hint="give the picture asked about, --image FILE, or leave --adapter out",
+        )
     lang = lang or language(question)
     finder = Finder(session, lang)
     found = finder.find(question)
@@ -118,7 +127,9 @@ def ask(
 
         answer.text = complete(llm, question, [s.text for s in statements], lang, model)
         known = question + "".join(s.text for s in statements)
-        answer.unsupported = [word for word in _words(session, finder.find(answer.text)) if word not in known]
+        answer.unsupported = [
+            word for word in _words(session, finder.find(answer.text, strict=False)) if word not in known
+        ]
     return answer
 
 

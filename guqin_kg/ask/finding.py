@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
+from guqin_kg.ask.beside import HAND, Beside, Piece
+from guqin_kg.ask.speech import speech
 from guqin_kg.errors import ReadingError
 from guqin_kg.inventory import GQ, BaseNotation
+from guqin_kg.notation.normalise import MAX_LENGTH
 
 if TYPE_CHECKING:
     from guqin_kg.model import Notation
@@ -17,7 +20,8 @@ if TYPE_CHECKING:
 
 _LABEL = "http://www.w3.org/2000/01/rdf-schema#label"
 _ALT = "http://www.w3.org/2004/02/skos/core#altLabel"
-_QUOTED = re.compile("[“\"「『《'‘]([^”\"」』》'’]{1,40})[”\"」』》'’]")
+_QUOTED = re.compile("(?:[“\"「『《]|(?<![A-Za-z])['‘])([^”\"」』》'’]{1,40})[”\"」』》'’]")
+_DIGITS = re.compile(r"\d+(?:\.\d+)?")
 _LONGEST = 18
 _TECHNIQUES = frozenset(
     {"stroke", "figure", "run", "pinch", "attack", "vibrato", "move", "left-sound", "two-hand", "tone", "marker"}
@@ -47,7 +51,51 @@ class Found:
         return cls(reading, "notation", iri)
 
 
-Take: TypeAlias = Callable[[int, int, list[Found]], None]
+@dataclass
+class _Search:
+    """One question being searched.
+
+    Attributes:
+        text: the question.
+        signs: for each character whether a notation may stand there.
+        taken: for each character whether something was found there.
+        out: what was found, with its place.
+        pieces: start and end of what was found outside quotes, and whether it is a reading.
+    """
+
+    text: str
+    signs: list[bool]
+    taken: list[bool] = field(init=False)
+    out: list[tuple[int, Found]] = field(default_factory=list)
+    pieces: list[tuple[int, int, bool]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.taken = [False] * len(self.text)
+
+    def take(self, start: int, end: int, items: list[Found], *, read: bool | None) -> None:
+        """Keep what was found between ``start`` and ``end``; ``read``: a reading or a name, None in quotes."""
+        self.taken[start:end] = [True] * (end - start)
+        self.out += [(start, item) for item in items]
+        if read is not None:
+            self.pieces.append((start, end, read))
+
+    def replace(self, start: int, end: int, items: list[Found]) -> None:
+        """Keep a longer reading instead of what was found within it."""
+        self.out = [pair for pair in self.out if not start <= pair[0] < end]
+        self.take(start, end, items, read=None)
+
+    def free(self) -> list[bool]:
+        """For each character whether a notation may stand there and nothing was found."""
+        return [sign and not taken for sign, taken in zip(self.signs, self.taken, strict=True)]
+
+    def runs(self) -> Iterator[tuple[int, int]]:
+        """From each place on, how far signs reach that nothing has taken."""
+        for start, char in enumerate(self.text):
+            end = start
+            while end < min(start + _LONGEST, len(self.text)) and self.signs[end] and not self.taken[end]:
+                end += 1
+            if end > start and char != " ":
+                yield start, end
 
 
 def language(text: str) -> str:
@@ -102,6 +150,12 @@ class Finder:
         return frozenset(c for word in self._bases if not word.isascii() for c in word if not c.isspace())
 
     @cached_property
+    def _roles(self) -> dict[str, frozenset[str]]:
+        """Every spelling in signs to what it can be."""
+        words = {word: bases for word, bases in self._bases.items() if not word.isascii()}
+        return {word: frozenset().union(*(base.roles for base in bases)) for word, bases in words.items()}
+
+    @cached_property
     def _ordinary(self) -> frozenset[str]:
         """Signs that declared questions use as words of the language: in a question they name nothing."""
         from guqin_kg.dialogue.regenerate import template_folders
@@ -111,40 +165,151 @@ class Finder:
         asked = [re.sub(r"{[{%].*?[%}]}", "", phrase.source) for t in templates for phrase in t.questions]
         return frozenset("".join(asked))
 
-    def find(self, question: str) -> list[Found]:
-        """What ``question`` names, in its order: readings first looked for, then longer names, then single words."""
-        taken = [False] * len(question)
-        out: list[tuple[int, Found]] = []
+    def find(self, question: str, *, strict: bool = True) -> list[Found]:
+        """What ``question`` names, in its order: readings first looked for, then longer names, then single words.
 
-        def take(start: int, end: int, items: list[Found]) -> None:
-            taken[start:end] = [True] * (end - start)
-            out.extend((start, item) for item in items)
+        Args:
+            question: any text.
+            strict: refuse a text that names a notation of which only a part can be read.
 
-        quoted = [(m.start(1), m.end(1)) for m in _QUOTED.finditer(question)]
-        for start, end in quoted:
-            text = question[start:end]
-            items = self._reading(text, quoted=True) or self._named(text)
-            if items:
-                take(start, end, items)
-        for start, end in self._spans(question, taken):
-            if not any(taken[start:end]) and (items := self._reading(question[start:end])):
-                take(start, end, items)
-        self._words(question, taken, take)
-        if all(item.kind == "term" for _, item in out):
-            self._single(question, taken, take)
+        Returns:
+            Each thing once.
+
+        Raises:
+            ReadingError: what a piece and the signs beside it say together cannot be read, or what quotes hold cannot.
+        """
+        spoken = speech().places(question, self._signs)
+        refused: ReadingError | None = None
+        # what looks like a word of speech may yet belong to a notation, or be asked about itself
+        for places in (spoken, [False] * len(question)) if any(spoken) else (spoken,):
+            try:
+                if found := self._find(_Search(question, self._places(question, places)), strict):
+                    return found
+            except ReadingError as error:
+                refused = refused or error
+        if refused:
+            raise refused
+        return []
+
+    def _find(self, search: _Search, strict: bool) -> list[Found]:
+        self._quoted(search, strict)
+        for start, end in self._spans(search):
+            if not any(search.taken[start:end]) and self._reading(search.text[start:end]):
+                start, end = self._unspoken(search.text, start, end)
+                search.take(start, end, self._reading(search.text[start:end]), read=True)
+        self._words(search)
+        if all(item.kind == "term" for _, item in search.out):
+            self._single(search)
+        if strict:
+            self._mend(search)
         seen: dict[str, Found] = {}
-        for _, item in sorted(out, key=lambda pair: pair[0]):
+        for _, item in sorted(search.out, key=lambda pair: pair[0]):
             seen.setdefault(item.iri, item)
         return list(seen.values())
 
-    def _spans(self, question: str, taken: list[bool]) -> Iterator[tuple[int, int]]:
-        """Pieces of the question made of signs of the notation alone, longest first at each place."""
-        for start in range(len(question)):
-            end = start
-            while end < len(question) and end - start < _LONGEST and question[end] in self._signs and not taken[end]:
-                end += 1
-            for stop in range(end, start + 1, -1):
-                yield start, stop
+    def _places(self, question: str, spoken: list[bool]) -> list[bool]:
+        """Where a notation may stand: signs that are no speech, Arabic numbers and spaces among them."""
+        signs = [char in self._signs and not said for char, said in zip(question, spoken, strict=True)]
+        for found in _DIGITS.finditer(question):
+            start, end = found.span()
+            if not question[:start][-1:].isalpha() or signs[start - 1]:  # else the number of a figure or the like
+                signs[start:end] = [True] * (end - start)
+        for at in range(1, len(question) - 1):
+            if question[at] == " " and signs[at - 1] and signs[at + 1]:
+                signs[at] = not question[at - 1].isascii() and not question[at + 1].isascii()
+        return signs
+
+    def _quoted(self, search: _Search, strict: bool) -> None:
+        """Quotes mark a name or one notation: no part of what they hold is taken for a notation."""
+        for match in _QUOTED.finditer(search.text):
+            start, end = match.span(1)
+            text = search.text[start:end]
+            if items := self._reading(text, quoted=True) or self._named(text):
+                search.take(start, end, items, read=None)
+            elif strict:
+                signs = all(c in self._signs or c.isdecimal() or c.isspace() for c in text)
+                meant = signs and not all(c in self._ordinary or c.isspace() for c in text)
+                if (meant or self._longest_part(text)) and (error := self._failure(text)):
+                    raise error
+                search.signs[start:end] = [False] * (end - start)
+
+    def _spans(self, search: _Search) -> Iterator[tuple[int, int]]:
+        """Pieces of the question that may be a notation, longest first at each place, those without spaces before."""
+        inside = _inside_numbers(search.text)
+        for start, end in search.runs():
+            gap = search.text.find(" ", start, end)
+            word = end if gap < 0 else gap
+            for stop in (*range(word, start + 1, -1), *range(end, word + 1, -1)):
+                if not {start, stop} & inside:
+                    yield start, stop
+
+    def _unspoken(self, text: str, start: int, end: int) -> tuple[int, int]:
+        """A reading without what rather is speech: a verb before a whole note, a number that counts what follows."""
+        inner = text[start + 1 : end]
+        hand = inner and self._roles.get(inner[0], frozenset()) & HAND
+        if hand and text[start] in speech().before and self._reading(inner) and self._strings(inner):
+            start += 1
+        inner = text[start : end - 1]
+        counts = text.startswith(speech().each, end) and text[end - 1] in self.session.grammar.alphabet.digits
+        if counts and self._reading(inner) and self._strings(inner):
+            end -= 1
+        return start, end
+
+    def _mend(self, search: _Search) -> None:
+        """Take the signs beside each piece that belong to it.
+
+        Raises:
+            ReadingError: the whole cannot be read.
+        """
+        beside = Beside(search.text, search.free(), self._roles, speech())
+        pieces = [
+            Piece(start, end, read, read and self._strings(search.text[start:end]))
+            for start, end, read in search.pieces
+        ]
+        for piece in sorted(pieces + beside.plucked(), key=lambda p: p.start):
+            start, end = beside.whole(piece)
+            if (start, end) == (piece.start, piece.end):
+                continue
+            text = search.text[start:end]
+            if error := self._failure(text):
+                raise error
+            if items := self._reading(text):
+                search.replace(start, end, items)
+
+    def _failure(self, text: str) -> ReadingError | None:
+        """Why a text cannot be read, and the longest part of it that can."""
+        from guqin_kg.notation.parse import parse
+
+        try:
+            parse(text, self.session.grammar)
+        except ReadingError as error:
+            part = self._longest_part(text)
+            hint, details = error.hint, error.details
+            if part:
+                details = {**details, "part": part}
+                also = f"the longest part that can be read is {part}"
+                hint = also if not hint else f"{hint} {also}" if hint.endswith("?") else f"{hint}; {also}"
+            return ReadingError(error.message, code=error.code, hint=hint, **details)
+        return None
+
+    def _longest_part(self, text: str) -> str | None:
+        """The longest piece of a text that is surely a reading, the first of several."""
+        text = text[:MAX_LENGTH]
+        inside = _inside_numbers(text)
+        for length in range(min(len(text), _LONGEST), 1, -1):
+            for start in range(len(text) - length + 1):
+                part = text[start : start + length]
+                whole = part == part.strip() and not {start, start + length} & inside
+                if whole and self._reading(part):
+                    return part
+        return None
+
+    def _strings(self, text: str) -> bool:
+        """Whether a reading says which strings sound."""
+        from guqin_kg.notation.parse import parse
+
+        notation = parse(text, self.session.grammar)
+        return bool(notation.strings or any(note.strings for note in notation.notes))
 
     def _reading(self, text: str, quoted: bool = False) -> list[Found]:
         from guqin_kg.notation.iri import notation_iri
@@ -165,21 +330,27 @@ class Finder:
         bases = [Found(text, "base", b.iri, b.number) for b in self._bases.get(text, ())]
         return bases + [Found(text, "term", iri) for iri in self._terms.get(text.lower(), ())]
 
-    def _words(self, question: str, taken: list[bool], take: Take) -> None:
-        lower = question.lower()
+    def _words(self, search: _Search) -> None:
+        lower = search.text.lower()
         words = {w for w in (*self._bases, *self._terms) if len(w) > 1 and w.lower() in lower}
         for word in sorted(words, key=lambda w: (-len(w), w)):
             pattern = rf"(?<![a-z]){re.escape(word.lower())}(?![a-z])" if word.isascii() else re.escape(word.lower())
             for match in re.finditer(pattern, lower):
-                if not any(taken[match.start() : match.end()]):
-                    take(match.start(), match.end(), self._named(word))
+                if not any(search.taken[match.start() : match.end()]):
+                    search.take(match.start(), match.end(), self._named(word), read=False)
 
-    def _single(self, question: str, taken: list[bool], take: Take) -> None:
+    def _single(self, search: _Search) -> None:
         """Single signs of techniques, when nothing longer was found."""
-        for at, sign in enumerate(question):
+        for at, free in enumerate(search.free()):
+            sign = search.text[at]
             bases = [b for b in self._bases.get(sign, ()) if b.roles & _TECHNIQUES]
-            if bases and not taken[at] and sign not in self._ordinary:
-                take(at, at + 1, [Found(sign, "base", b.iri, b.number) for b in bases])
+            if bases and free and sign not in self._ordinary:
+                search.take(at, at + 1, [Found(sign, "base", b.iri, b.number) for b in bases], read=False)
+
+
+def _inside_numbers(text: str) -> set[int]:
+    """Places between two characters of one Arabic number."""
+    return {at for found in _DIGITS.finditer(text) for at in range(found.start() + 1, found.end())}
 
 
 def _telling(notation: Notation) -> bool:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +20,9 @@ from guqin_kg.errors import DataError, MissingExtraError, NotFoundError, UsageEr
 TIMEOUT = 120
 _MOST = 2_000_000
 _TOKENS = 600
+_LONGEST = 200
+_EXPECTED = "give a text model for chat in transformers' form, or --llm none"
+_PICTURES = "models that see answer about pictures: `guqin evaluate dialogue --model DIR` (docs/dialogue-model.md)"
 KEY = "GUQIN_LLM_KEY"
 """Environment variable with the key of an endpoint that wants one."""
 
@@ -38,9 +44,13 @@ def complete(llm: str, question: str, statements: Sequence[str], lang: str, mode
         lang: of the task.
         model: name at the endpoint (default: the first it offers).
 
+    Returns:
+        What it says.
+
     Raises:
         UsageError: neither a URL nor a folder.
-        DataError: no answer, or none that is understood.
+        NotFoundError: no model in the folder.
+        DataError: no answer, none that is understood, or a model that is not for text.
     """
     text = prompt(question, statements, lang)
     if urlsplit(llm).scheme in ("http", "https"):
@@ -94,22 +104,74 @@ def _call(url: str, body: dict[str, Any] | None) -> Any:
 
 def _local(folder: Path, text: str) -> str:
     try:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        import transformers
     except ImportError:
         raise MissingExtraError("transformers", "train") from None
-    if not (folder / "config.json").is_file():
+    _refuse_pictures(folder)
+    with _quiet(transformers.logging):
+        try:
+            return _generated(folder, text)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise DataError(
+                f"cannot use the model in {folder}: {_first_sentence(error)}", code="llm", hint=_EXPECTED
+            ) from None
+
+
+def _generated(folder: Path, text: str) -> str:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+    if tokenizer.chat_template:
+        text = tokenizer.apply_chat_template(
+            [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
+        )
+    given = tokenizer(text, return_tensors="pt", add_special_tokens=not tokenizer.chat_template)
+    made = model.generate(**given, max_new_tokens=_TOKENS, do_sample=False)
+    said: str = tokenizer.decode(made[0, given["input_ids"].shape[1] :], skip_special_tokens=True)
+    return said.strip()
+
+
+def _refuse_pictures(folder: Path) -> None:
+    """A folder that holds no model, or one that is made to be shown pictures, is said to be so before it is loaded.
+
+    Raises:
+        NotFoundError: no model there.
+        DataError: no text model, or no configuration that can be read.
+    """
+    file = folder / "config.json"
+    if not file.is_file():
         raise NotFoundError(f"no model in {folder}", hint="a model folder has config.json and *.safetensors")
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-        if tokenizer.chat_template:
-            text = tokenizer.apply_chat_template(
-                [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
-            )
-        given = tokenizer(text, return_tensors="pt", add_special_tokens=not tokenizer.chat_template)
-        made = model.generate(**given, max_new_tokens=_TOKENS, do_sample=False)
-        said: str = tokenizer.decode(made[0, given["input_ids"].shape[1] :], skip_special_tokens=True)
-        return said.strip()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(f"cannot use the model in {folder}: {first}", code="llm") from None
+        config = json.loads(file.read_bytes())
+    except ValueError:
+        config = None
+    if not isinstance(config, dict):
+        raise DataError("not a JSON object", code="llm", hint=_EXPECTED, file=file)
+    kinds = [str(name) for name in config.get("architectures") or ()]
+    if "vision_config" in config or any(name.endswith("ForConditionalGeneration") for name in kinds):
+        kind = f" ({', '.join(kinds)})" if kinds else ""
+        raise DataError(f"{folder} holds no text model for chat{kind}", code="llm", hint=f"{_EXPECTED}; {_PICTURES}")
+
+
+def _first_sentence(error: Exception) -> str:
+    """What an error says first: transformers lists every class of model it knows behind it."""
+    said = " ".join(str(error).split())
+    first = re.split(r"(?<=[.!?;]) ", said, maxsplit=1)[0] or type(error).__name__
+    return first if len(first) <= _LONGEST else first[: _LONGEST - 1] + "…"
+
+
+@contextmanager
+def _quiet(logging: Any) -> Iterator[None]:
+    """Warnings and progress bars of transformers kept from the user, for whom they hold nothing to do."""
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
