@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from copy import copy
 from importlib import import_module
 from pathlib import Path
 
@@ -38,6 +39,8 @@ def _help(command: object, parent: object, name: str, level: int) -> list[str]:
 
     assert isinstance(command, click.Command)
     assert isinstance(parent, click.Context)
+    command = copy(command)
+    command._help_option = None  # click keeps that of the first call, which may have been without the parent's settings
     context = click.Context(command, info_name=name, parent=parent, max_content_width=110, terminal_width=110)
     path = context.command_path
     out = [f"{'#' * level} `{path}`", "", "```text", command.get_help(context).rstrip(), "```", ""]

@@ -25,3 +25,14 @@ def test_every_command_helps_with_an_example(name: str) -> None:
     assert "guqin " + name in text
     assert "xample" in text, f"guqin {name} --help shows no example"
     assert COMMANDS[name][2]
+
+
+def test_a_page_does_not_depend_on_what_was_called_before() -> None:
+    """Click keeps the help option of the first call, here one without the settings of `guqin`."""
+    from click.testing import CliRunner
+
+    from guqin_kg.cli.recognise import adapters
+
+    adapters._help_option = None  # type: ignore[attr-defined]  # as in a new process
+    assert "-h, --help" not in CliRunner().invoke(adapters, ["--help"]).output
+    assert (docs_folder() / "reference/cli.md").read_text("utf-8") == page("reference/cli.md")
