@@ -68,6 +68,11 @@ class Beside:
             end = self._chain_right(piece.end)  # the name of a number: the note goes on behind it
         return start, end
 
+    def number(self, piece: Piece) -> bool:
+        """Whether a piece is the name of a number alone."""
+        own = self._roles(self.text[piece.start : piece.end])
+        return not piece.read and bool(own & _NUMBER) and not own & PLUCKED
+
     def plucked(self) -> list[Piece]:
         """Words of the right hand that nothing has taken and speech does not use."""
         out, at = [], 0
@@ -138,11 +143,11 @@ class Beside:
         roles = self._roles(self._word_before(at))
         if piece.read:
             binds = self._leads(roles, piece, start, at)
-        elif (own := self._own(piece)) & PLUCKED:
+        elif self._roles(self.text[piece.start : piece.end]) & PLUCKED:
             single = len(self._word_before(at)) == 1
             binds = single if roles & HAND else bool(roles & _NUMBER) and not self._all_numbers(start, at)
         else:
-            binds = bool(own & _NUMBER and roles & _NUMBER)
+            binds = self.number(piece) and bool(roles & _NUMBER)
         return start if binds else piece.start
 
     def _leads(self, roles: frozenset[str], piece: Piece, start: int, at: int) -> bool:
@@ -153,9 +158,6 @@ class Beside:
         # a number behind an ordinary word, before what begins a notation: an ordinal, a figure, an example
         label = first & HAND and (at < piece.start or self.text[:start][-1:].isalpha())
         return not (label and self._all_numbers(start, at))
-
-    def _own(self, piece: Piece) -> frozenset[str]:
-        return self._roles(self.text[piece.start : piece.end])
 
     def _first(self, piece: Piece) -> frozenset[str]:
         """What the piece begins with."""
@@ -173,7 +175,7 @@ class Beside:
 
     def _right(self, piece: Piece) -> int:
         """Where what the piece belongs to ends."""
-        if not piece.read and not self._own(piece) & PLUCKED:
+        if not piece.read and not self._roles(self.text[piece.start : piece.end]) & PLUCKED:
             return piece.end
         complete = piece.strings or not piece.read
         at = piece.end if complete else self._gap(piece.end, 1)

@@ -244,14 +244,15 @@ class Finder:
                     yield start, stop
 
     def _unspoken(self, text: str, start: int, end: int) -> tuple[int, int]:
-        """A reading without what rather is speech: a verb before a whole note, a number that counts what follows."""
+        """A reading without what rather is speech: a verb before a whole note, a word or a counting number behind."""
         inner = text[start + 1 : end]
         hand = inner and self._roles.get(inner[0], frozenset()) & HAND
         if hand and text[start] in speech().before and self._reading(inner) and self._strings(inner):
             start += 1
         inner = text[start : end - 1]
         counts = text.startswith(speech().each, end) and text[end - 1] in self.session.grammar.alphabet.digits
-        if counts and self._reading(inner) and self._strings(inner):
+        word = any(len(w) > 1 and text.startswith(w, end - 1) for w in speech().behind)
+        if (counts or word) and self._reading(inner) and self._strings(inner):
             end -= 1
         return start, end
 
@@ -261,13 +262,19 @@ class Finder:
         Raises:
             ReadingError: the whole cannot be read.
         """
-        beside = Beside(search.text, search.free(), self._roles, speech())
+        free, seen = search.free(), search.free()
+        for start, end, read in search.pieces:
+            if not read and search.text[start:end] in self._roles:
+                seen[start:end] = search.signs[start:end]
+        strict = Beside(search.text, free, self._roles, speech())
+        beside = Beside(search.text, seen, self._roles, speech())
         pieces = [
             Piece(start, end, read, read and self._strings(search.text[start:end]))
             for start, end, read in search.pieces
         ]
-        for piece in sorted(pieces + beside.plucked(), key=lambda p: p.start):
-            start, end = beside.whole(piece)
+        for piece in sorted(pieces + strict.plucked(), key=lambda p: p.start):
+            # names of numbers, of fingers may stand in a row; beside a note they belong to it
+            start, end = (strict if strict.number(piece) else beside).whole(piece)
             if (start, end) == (piece.start, piece.end):
                 continue
             text = search.text[start:end]
