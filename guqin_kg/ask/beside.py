@@ -137,25 +137,26 @@ class Beside:
     def _left(self, piece: Piece) -> int:
         """Where what the piece belongs to begins."""
         at = self._gap(piece.start, -1)
-        start = self._chain_left(piece.start)
-        if start == piece.start:
-            return start
-        roles = self._roles(self._word_before(at))
+        word = self._word_before(at)
+        roles = self._roles(word)
+        if not word or word in self.speech.before:
+            return piece.start
         if piece.read:
-            binds = self._leads(roles, piece, start, at)
+            binds = self._leads(roles, piece, at)
         elif self._roles(self.text[piece.start : piece.end]) & PLUCKED:
-            single = len(self._word_before(at)) == 1
-            binds = single if roles & HAND else bool(roles & _NUMBER) and not self._all_numbers(start, at)
+            numbers = roles & _NUMBER and self._all_numbers(self._chain_left(at), at)
+            binds = len(word) == 1 if roles & HAND else bool(roles & _NUMBER) and not numbers
         else:
             binds = self.number(piece) and bool(roles & _NUMBER)
-        return start if binds else piece.start
+        return self._chain_left(at) if binds else piece.start
 
-    def _leads(self, roles: frozenset[str], piece: Piece, start: int, at: int) -> bool:
-        """Whether a word of ``roles`` before a reading belongs to it, all of them standing from ``start`` to ``at``."""
+    def _leads(self, roles: frozenset[str], piece: Piece, at: int) -> bool:
+        """Whether a word of ``roles`` that ends at ``at`` belongs to the reading behind it."""
         first = self._first(piece)
         if not roles & (_NUMBER | HAND):
             return bool(first & _NUMBER)  # they are its strings, not a position
         # a number behind an ordinary word, before what begins a notation: an ordinal, a figure, an example
+        start = self._chain_left(at)
         label = first & HAND and (at < piece.start or self.text[:start][-1:].isalpha())
         return not (label and self._all_numbers(start, at))
 
@@ -179,11 +180,10 @@ class Beside:
             return piece.end
         complete = piece.strings or not piece.read
         at = piece.end if complete else self._gap(piece.end, 1)
-        end = self._chain_right(at)
-        if end == at:
-            return piece.end
         word = self._word_at(at)
         roles = self._roles(word)
+        if not word or self._spoken(word, at):
+            return piece.end
         if roles & _NUMBER:
             # a unit alone means nothing; a number may count what is named behind it, unless strings are missing
             binds = bool(roles & NUMBER_ROLES) and not (complete and self._counted(at))
@@ -192,4 +192,4 @@ class Beside:
             binds = not self._counted(at + 1) if number else piece.read
         else:
             binds = False
-        return end if binds else piece.end
+        return self._chain_right(at) if binds else piece.end

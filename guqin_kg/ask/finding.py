@@ -88,9 +88,9 @@ class _Search:
         """For each character whether a notation may stand there and nothing was found."""
         return [sign and not taken for sign, taken in zip(self.signs, self.taken, strict=True)]
 
-    def runs(self) -> Iterator[tuple[int, int]]:
-        """From each place on, how far signs reach that nothing has taken."""
-        for start, char in enumerate(self.text):
+    def runs(self, first: int = 0) -> Iterator[tuple[int, int]]:
+        """From each place on (``first`` and behind it), how far signs reach that nothing has taken."""
+        for start, char in enumerate(self.text[first:], first):
             end = start
             while end < min(start + _LONGEST, len(self.text)) and self.signs[end] and not self.taken[end]:
                 end += 1
@@ -193,10 +193,15 @@ class Finder:
 
     def _find(self, search: _Search, strict: bool) -> list[Found]:
         self._quoted(search, strict)
+        verb = -1
         for start, end in self._spans(search):
-            if not any(search.taken[start:end]) and self._reading(search.text[start:end]):
-                start, end = self._unspoken(search.text, start, end)
-                search.take(start, end, self._reading(search.text[start:end]), read=True)
+            if start == verb or any(search.taken[start:end]) or not self._reading(search.text[start:end]):
+                continue
+            if self._is_verb(search, start, end):
+                verb = start
+                continue
+            end = self._uncounted(search.text, start, end)
+            search.take(start, end, self._reading(search.text[start:end]), read=True)
         self._words(search)
         if all(item.kind == "term" for _, item in search.out):
             self._single(search)
@@ -243,18 +248,22 @@ class Finder:
                 if not {start, stop} & inside:
                     yield start, stop
 
-    def _unspoken(self, text: str, start: int, end: int) -> tuple[int, int]:
-        """A reading without what rather is speech: a verb before a whole note, a word or a counting number behind."""
-        inner = text[start + 1 : end]
-        hand = inner and self._roles.get(inner[0], frozenset()) & HAND
-        if hand and text[start] in speech().before and self._reading(inner) and self._strings(inner):
-            start += 1
+    def _is_verb(self, search: _Search, start: int, end: int) -> bool:
+        """Whether a reading begins with what rather is a verb: behind it a whole note begins that ends no earlier."""
+        if search.text[start] not in speech().before:
+            return False
+        if not self._roles.get(search.text[start + 1 : start + 2], frozenset()) & HAND:
+            return False
+        last = next((stop for _, stop in search.runs(start + 1)), end)
+        notes = (search.text[start + 1 : stop] for stop in range(last, end - 1, -1))
+        return any(self._reading(note) and self._strings(note) for note in notes)
+
+    def _uncounted(self, text: str, start: int, end: int) -> int:
+        """The end of a reading, without what rather is speech: a word, a number that counts what follows."""
         inner = text[start : end - 1]
         counts = text.startswith(speech().each, end) and text[end - 1] in self.session.grammar.alphabet.digits
         word = any(len(w) > 1 and text.startswith(w, end - 1) for w in speech().behind)
-        if (counts or word) and self._reading(inner) and self._strings(inner):
-            end -= 1
-        return start, end
+        return end - 1 if (counts or word) and self._reading(inner) and self._strings(inner) else end
 
     def _mend(self, search: _Search) -> None:
         """Take the signs beside each piece that belong to it.
@@ -313,21 +322,20 @@ class Finder:
 
     def _strings(self, text: str) -> bool:
         """Whether a reading says which strings sound."""
-        from guqin_kg.notation.parse import parse
+        from guqin_kg.notation.matching import read
 
-        notation = parse(text, self.session.grammar)
-        return bool(notation.strings or any(note.strings for note in notation.notes))
+        notation = read(text, self.session.grammar)
+        return notation is not None and any(note.strings for note in (notation, *notation.notes))
 
     def _reading(self, text: str, quoted: bool = False) -> list[Found]:
         from guqin_kg.notation.iri import notation_iri
-        from guqin_kg.notation.parse import parse
+        from guqin_kg.notation.matching import read
 
         grammar = self.session.grammar
         if not quoted and text in self._bases:
             return []
-        try:
-            notation = parse(text, grammar)
-        except ReadingError:
+        notation = read(text, grammar)  # not `parse`: most pieces are none, and why each is not takes long to say
+        if notation is None:
             return []
         if text in self._bases:
             return [Found.notation(text, notation_iri(notation, grammar)), *self._named(text)]
