@@ -6,6 +6,7 @@ the current folder and of its parents, the user's and the system's font folders.
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import cache, lru_cache
 from pathlib import Path
@@ -15,6 +16,9 @@ import numpy as np
 
 from guqin_kg.draw.character import Ink, contour_ink
 from guqin_kg.errors import DataError, NotFoundError
+
+logging.getLogger("fontTools").setLevel(logging.ERROR)
+"""Odd dates and table lengths of a font are no concern of those who draw with it."""
 
 _SUFFIXES = {".ttf", ".otf", ".ttc", ".woff"}
 
@@ -88,23 +92,34 @@ class FontFile:
             self._cmap.pop(ord(char), None)
         self.name = path.name
         self.path = path
-        self._inks: dict[str, Ink] = {}
+        self._inks: dict[str, Ink | None] = {}
 
     def has(self, char: str) -> bool:
         """Whether the font has a glyph with ink for ``char``."""
-        return len(char) == 1 and ord(char) in self._cmap
+        if len(char) != 1 or ord(char) not in self._cmap:
+            return False
+        return self._ink(char) is not None
 
     def ink(self, char: str) -> Ink:
-        """Contours of ``char`` as ink."""
+        """Contours of ``char`` as ink.
+
+        Raises:
+            DataError: ``missing-outline``; the font lacks it, or its glyph is empty.
+        """
+        found = self._ink(char) if len(char) == 1 and ord(char) in self._cmap else None
+        if found is None:
+            raise DataError(f"the font {self.name} draws nothing for {char}", code="missing-outline")
+        return found
+
+    def _ink(self, char: str) -> Ink | None:
+        """Ink of a character that the font lists; None where it lists an empty glyph."""
         if char not in self._inks:
             from fontTools.pens.recordingPen import DecomposingRecordingPen
 
             pen = DecomposingRecordingPen(self._glyphs)
             self._glyphs[self._cmap[ord(char)]].draw(pen)
             contours = _flatten(pen.value, self._units / 1000)
-            if not contours:
-                raise DataError(f"the font {self.name} draws nothing for {char}", code="missing-outline")
-            self._inks[char] = contour_ink(contours)
+            self._inks[char] = contour_ink(contours) if contours else None
         return self._inks[char]
 
 

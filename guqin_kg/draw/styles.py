@@ -70,6 +70,7 @@ class Style:
 
 _OFL = "SIL Open Font License 1.1"
 _ARPHIC = "Arphic Public License"
+_PUBLIC = "public domain"
 _KAI = Brush(0.82, 1.0, 0.95, 0.18, 0.0, 0.3)
 _SONG = Brush(0.5, 1.1, 0.9, 0.05, 0.9, 0.05)
 _BRUSH = Brush(0.75, 1.1, 1.0, 0.35, 0.0, 0.5)
@@ -143,6 +144,42 @@ STYLES: dict[str, Style] = {
             "liu-jian-mao-cao", "handwritten", "钟齐流江毛草 Liu Jian Mao Cao", 0.06, _HAND,
             _fontsource("liu-jian-mao-cao", "chinese-simplified"), without="厂广尸卩业刍",
             licence=_OFL, install="npm install @fontsource/liu-jian-mao-cao",
+        ),
+        Style(
+            "yuji-mai", "kai", "佑字舞楷 Yuji Mai", 0.07, _KAI, _fontsource("yuji-mai", "japanese"),
+            licence=_OFL, install="npm install @fontsource/yuji-mai",
+        ),
+        Style(
+            "iansui", "handwritten", "芫荽 Iansui", 0.06, _HAND, _fontsource("iansui", "chinese-traditional"),
+            licence=_OFL, install="npm install @fontsource/iansui",
+        ),
+        Style(
+            "zen-antique", "print", "古体明朝 Zen Antique", 0.052, _SONG, _fontsource("zen-antique", "japanese"),
+            licence=_OFL, install="npm install @fontsource/zen-antique",
+        ),
+        Style(
+            "dejima", "print", "出岛明朝 Dejima Mincho", 0.055, _SONG, ("dejima-mincho-r227.ttf",),
+            licence="MIT", install="apt install fonts-dejima-mincho",
+        ),
+        Style(
+            "oradano", "print", "活字明朝 Oradano Mincho GSRR", 0.075, _SONG, ("OradanoGSRR.ttf",),
+            licence="free to use and to hand on (Debian main)", install="apt install fonts-oradano-mincho-gsrr",
+        ),
+        Style(
+            "kouzan", "handwritten", "衡山毛笔楷书 Kouzan Mouhitsu", 0.06, _BRUSH, ("kouzan-mouhitsu.ttf",),
+            licence=_PUBLIC, install="apt install fonts-kouzan-mouhitsu",
+        ),
+        Style(
+            "kouzan-gyosho", "handwritten", "衡山毛笔行书 Kouzan Mouhitsu Gyosho", 0.06, _BRUSH,
+            ("kouzan-mouhitsu-gyosho.ttf",), licence=_PUBLIC, install="apt install fonts-kouzan-mouhitsu",
+        ),
+        Style(
+            "aoyagi-kouzan", "handwritten", "青柳衡山 Aoyagi Kouzan T", 0.05, _BRUSH, ("AoyagiKouzanT.ttf",),
+            licence=_PUBLIC, install="apt install fonts-aoyagi-kouzan-t",
+        ),
+        Style(
+            "aoyagi-soseki", "handwritten", "青柳疏石 Aoyagi Soseki", 0.055, _BRUSH, ("aoyagi-soseki.ttf",),
+            licence=_PUBLIC, install="apt install fonts-aoyagi-soseki",
         ),
     )
 }  # fmt: skip
