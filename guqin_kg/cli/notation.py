@@ -115,7 +115,7 @@ def lexicon(
     from guqin_kg.notation.lexicon import curated as curated_set
 
     conditions = _conditions((*where, *more))
-    _check_together(count, out, curated, conditions)
+    _check_together(count, out, limit, curated, conditions)
     book = Lexicon(reading_grammar(workspace))
     waiting = _Waiting(limit if not conditions else None)
     if count and not curated:
@@ -138,12 +138,16 @@ def lexicon(
             talk(f"no notation of the lexicon has {_said(conditions)}" + (" at once" if len(conditions) > 1 else ""))
 
 
-def _check_together(count: bool, out: Path | None, curated: bool, conditions: Mapping[str, str]) -> None:
+def _check_together(
+    count: bool, out: Path | None, limit: int | None, curated: bool, conditions: Mapping[str, str]
+) -> None:
     """Refuse options of which one would go unheeded.
 
     Raises:
-        UsageError: --count with --out, or --curated with a condition.
+        UsageError: --count with --out or --limit, or --curated with a condition.
     """
+    if count and limit is not None:
+        raise UsageError("--count counts all of them, whatever the limit", hint="leave out --count or --limit")
     if count and out:
         raise UsageError("--count lists nothing, so there is nothing to write", hint="leave out --count or --out")
     if curated and conditions:

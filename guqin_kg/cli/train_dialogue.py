@@ -146,10 +146,15 @@ def evaluate_dialogue(
     import tempfile
 
     from guqin_kg.query.session import open_graph
+    from training.dialogue.card import language
     from training.dialogue.evaluate import text, write
+    from training.dialogue.vlm import place_of
     from training.recipes import dialogue as recipe
 
     warn_of_code(trust_remote_code, model)
+    taught = language(Path(place_of(model)))
+    if taught not in (None, lang):
+        talk(f"this model was taught in {taught} alone: asked in {lang}, it answers at random; see --lang {taught}")
     with tempfile.TemporaryDirectory() as cache:
         report = recipe.measure(
             model, open_graph(workspace, say=talk), data=data, crops=crops, notations=notations, scope=scope, lang=lang,

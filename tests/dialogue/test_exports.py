@@ -143,6 +143,8 @@ def test_errors(built: tuple[Any, Any], tmp_path: Path) -> None:
         run_export(ws, "messages", out=tmp_path)
     with pytest.raises(GuqinKGError, match="no preset"):
         run_export(ws, "messages", preset="1x1", out=tmp_path)
+    with pytest.raises(GuqinKGError, match="its own set"):
+        run_export(ws, "messages", preset="225x6", which="six", out=tmp_path)
     assert set(PRESETS) == {"225x6", "13254x6", "277x22"}
     assert len(FORMATS) == 5
 

@@ -58,6 +58,7 @@ def test_lexicon_counts_lists_and_writes(tmp_path: Path) -> None:
         ["--where", "finger"],
         ["--out", "x.docx"],
         ["--count", "--out", "x.txt"],
+        ["--count", "--limit", "5"],
         ["--curated", "--where", "finger=大"],
     ],
 )

@@ -36,6 +36,15 @@ def add(folder: Path, label: str, report: Mapping[str, Any]) -> None:
     _replace(folder / "README.md", card)
 
 
+def language(folder: Path) -> str | None:
+    """In which language a model of ours was taught, by its ``training.json``; None where that is not known."""
+    try:
+        found = json.loads((folder / "training.json").read_text("utf-8"))["config"]["lang"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, str) else None
+
+
 def _replace(path: Path, text: str) -> None:
     """Write a file, whole or not at all."""
     part = path.with_name(f"{path.name}.part")

@@ -338,11 +338,13 @@ def run_export(
         target: where to write (default: ``exports/<format>`` beside ``dialogues``).
 
     Raises:
-        UsageError: no such format, preset or set.
+        UsageError: no such format, preset or set; a preset together with a set.
         NotFoundError: nothing was generated there, or nothing for this set and language.
         DataError: a sample does not fit the form.
     """
     root = out or ws.out
+    if preset is not None and which != "all":
+        raise UsageError("a preset has its own set of turns", hint="leave out --set or --preset")
     if preset is not None:
         records: Iterable[tuple[str, dict[str, Any]]] = preset_records(
             ws, preset, "zh" if lang == "both" else lang, say

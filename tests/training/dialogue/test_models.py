@@ -205,3 +205,22 @@ def test_bad_input_is_said_plainly(tmp_path: Path) -> None:
     (tmp_path / "bad" / "config.json").write_text("{}", "utf-8")
     with pytest.raises(DataError, match="cannot load"):
         vlm.load(str(tmp_path / "bad"))
+
+
+def test_a_model_asked_in_a_language_it_was_not_taught_says_so(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    from guqin_kg.cli.train import evaluate
+    from training.recipes import dialogue as recipe
+
+    report: dict[str, Any] = {"notations": 1, "facts": {}, "loss": {}}
+    monkeypatch.setattr(recipe, "measure", lambda *_, **__: report)
+    said = {
+        lang: CliRunner()
+        .invoke(evaluate, ["dialogue", "--model", str(trained), "--lang", lang], catch_exceptions=False)
+        .stderr
+        for lang in ("zh", "en")
+    }
+    assert "taught in zh alone" in said["en"]
+    assert "--lang zh" in said["en"]
+    assert "taught" not in said["zh"]
