@@ -57,6 +57,26 @@ def test_crops_are_spoilt_in_every_way_and_read(tmp_path: Path, capsys: pytest.C
     assert len(set(once)) == len(WAYS)
 
 
+def test_the_readings_are_drawn_in_every_style_that_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from guqin_kg.draw import styles
+
+    monkeypatch.setattr(styles, "available", lambda: [s for s in styles.STYLES.values() if s.bundled])
+    rows = []
+    for number, reading in enumerate(("大九勾四", "散挑五", "散挑五")):
+        Image.new("L", (30, 40), 255).save(tmp_path / f"{number}.png")
+        rows.append(json.dumps({"file": f"{number}.png", "reading": reading, "page": 1}, ensure_ascii=False))
+    (tmp_path / "labels.jsonl").write_text("\n".join(rows), "utf-8")
+    arguments = ["styles", "--data", str(tmp_path / "labels.jsonl"), "--out", str(tmp_path / "out")]
+    assert experiments.main(arguments) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found.pop("readings") == 2
+    assert found.keys() == {"kai", "woodblock", "song", "brush", "pen"}
+    assert found["woodblock"]["top1"] == 1
+    assert not any(row["kept_for_measuring"] for row in found.values())
+
+
 def _stages(stage: dict[str, Any]) -> list[dict[str, Any]]:
     """A stage and all that it came from."""
     before = [*stage.get("averaged", ()), *([stage["started_from"]] if stage.get("started_from") else [])]

@@ -6,6 +6,7 @@
     python -m training.evaluate.experiments adapt --data LABELS --crops 100 --out DIR
     python -m training.evaluate.experiments prior --data LABELS [--adapter DIR] --out DIR
     python -m training.evaluate.experiments spoilt --data LABELS [--adapter DIR] [--crops 400] --out DIR
+    python -m training.evaluate.experiments styles --data LABELS [--crops 300] --out DIR
     python -m training.evaluate.experiments curve --out DIR
 
 ``LABELS`` are crops with pages, ``NAMES`` a list of readings. Test pages are fixed here; they are never adapted on.
@@ -17,7 +18,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,25 @@ def spoilt(args: argparse.Namespace) -> dict[str, Any]:
     return out
 
 
+def styles(args: argparse.Namespace) -> dict[str, Any]:
+    """The book's readings drawn as prints in every style that is installed here: hands of other books."""
+    from guqin_kg.draw.styles import available
+    from training.recogniser.drawing import HELD_OUT_STYLES
+
+    reader = Recogniser.open(base=args.base, adapter=args.adapter, grammar=default_grammar())
+    crops = read_crops(args.data, reader.words, reader.vocabulary)
+    names = sorted({row.reading for row in crops.rows})
+    order = np.random.default_rng(args.seed).permutation(len(names))
+    names = [names[at] for at in (order[: args.crops] if args.crops else order)]
+    out: dict[str, Any] = {"readings": len(names)}
+    for style in available():
+        windows, labels = drawn(reader, names, [style.name], "print", 1)
+        found = on_windows(reader, windows, labels, style.name)
+        out[style.name] = {key: found[key] for key in ("top1", "top5", "called_no_jianzi")}
+        out[style.name]["kept_for_measuring"] = style.name in HELD_OUT_STYLES
+    return out
+
+
 def curve(args: argparse.Namespace) -> dict[str, Any]:
     """Accuracy against the number of real crops, from the ``base`` and ``adapt-*`` files in ``--out``."""
     rows = [json.loads(path.read_text("utf-8")) for path in sorted(args.out.glob("adapt*.json"))]
@@ -286,10 +306,15 @@ def _pages(crops: Crops, pages: Sequence[int]) -> Crops:
     return crops.where(lambda row: row.page in pages)
 
 
+EXPERIMENTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    experiment.__name__: experiment for experiment in (base, adapt, prior, spoilt, styles, curve)
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one experiment and write ``NAME.json`` into ``--out``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("experiment", choices=("base", "adapt", "prior", "spoilt", "curve"))
+    parser.add_argument("experiment", choices=tuple(EXPERIMENTS))
     parser.add_argument("--data", type=Path, help="labelled crops (not for curve)")
     parser.add_argument("--names", type=Path)
     parser.add_argument("--base", type=Path)
@@ -305,7 +330,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     if args.data is None and args.experiment != "curve":
         parser.error("--data is needed")
-    found = {"base": base, "adapt": adapt, "prior": prior, "spoilt": spoilt, "curve": curve}[args.experiment](args)
+    found = EXPERIMENTS[args.experiment](args)
     name = args.experiment + (f"-{args.label}" if args.label else "")
     (args.out / f"{name}.json").write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", "utf-8")
     json.dump(found, sys.stdout, ensure_ascii=False, indent=1)
