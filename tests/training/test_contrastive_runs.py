@@ -121,6 +121,23 @@ def test_a_run_of_another_graph_list_or_alphabet_is_not_gone_on_from(cache: Path
         go(items, lambda known: known[::-1])
 
 
+def test_a_run_over_a_base_that_has_changed_is_not_gone_on_from(cache: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "base" / "model.safetensors"
+    weights.parent.mkdir()
+    config = load("tiny", max_steps=1)
+    items = data.prepare(config, cache, quiet=True)
+    over = config.model_copy(update={"base": str(weights.parent)})
+
+    def go(of_the_base: bytes) -> int:
+        weights.write_bytes(of_the_base)
+        return run.train(run.build(config, items), items, over, tmp_path / "out", quiet=True).step
+
+    assert [go(b"one"), go(b"one")] == [1, 1]
+    with pytest.raises(UsageError, match="weights of base") as caught:
+        go(b"two")
+    assert caught.value.code == "other-run"
+
+
 def test_another_list_of_names_is_refused_by_the_recipe(cache: Path, tmp_path: Path) -> None:
     names, config = tmp_path / "names.txt", load("tiny", notations="names", max_steps=1)
     names.write_text("大九勾四\n散勾一\n名十挑五\n", "utf-8")

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from guqin_kg import resources
 from guqin_kg.errors import DataError, LimitError, MissingExtraError, NotFoundError, UsageError
-from guqin_kg.recognise.weights import read_safetensors
+from guqin_kg.recognise.weights import file_hash, read_safetensors
 from training import checkpoint, lora, processes
 from training.contrastive.config import ContrastiveTraining
 from training.contrastive.data import Items, origin_of
@@ -119,6 +119,16 @@ def _refuse_beyond(config: ContrastiveTraining) -> None:
 def bundled_or(name: str | None, kind: str) -> str | None:
     """``bundled`` as the folder of the bundled model of this kind; other names as they are."""
     return str(resources.folder("models") / kind) if name == "bundled" else name
+
+
+def origin_weights(config: ContrastiveTraining) -> dict[str, str]:
+    """Hashes of the weights that a run starts from, where they are one file of a folder here."""
+    found = {}
+    for key, kind in (("base", "contrastive"), ("start", "recogniser")):
+        weights = Path(bundled_or(getattr(config, key), kind) or "") / "model.safetensors"
+        if weights.is_file():
+            found[key] = file_hash(weights)
+    return found
 
 
 def part_of(model: nn.Module, part: str) -> nn.Module:
@@ -238,7 +248,7 @@ def train(
 
     Raises:
         DataError: the loss is no longer a number, or a damaged checkpoint.
-        UsageError: a checkpoint of another configuration, graph, list of readings or alphabet.
+        UsageError: a checkpoint of another configuration, graph, list of readings, alphabet or base.
     """
     rank, count = processes.world()
     torch.set_num_threads(config.threads)
@@ -252,7 +262,8 @@ def train(
     states = {"model": _trained(model)} | ({"average": average} if average else {})
     towers = inner(model)
     alphabet = towers.config.characters if isinstance(towers, Towers) else None  # others have their own tokenizer
-    settings = config.model_dump(mode="json") | origin_of(items, alphabet)
+    weights = {f"weights of {key}": found for key, found in origin_weights(config).items()}
+    settings = config.model_dump(mode="json") | origin_of(items, alphabet) | weights
     refuse_other(place, settings)
     saved = checkpoint.take(place, optimiser, settings, **states) or {"step": 0, "spent": 0.0}
     step, spent = int(saved["step"]), float(saved["spent"])

@@ -91,15 +91,10 @@ def _run(
 def about_of(config: ContrastiveTraining, command: str, grammar: Grammar | None = None) -> dict[str, Any]:
     """What a model folder tells besides configuration and figures: command, graph, weights it started from."""
     from guqin_kg.notation.grammar import default_grammar
-    from guqin_kg.recognise.weights import file_hash
     from training.contrastive import data, run
 
-    found: dict[str, Any] = {"command": command, "graph": data.graph_of(grammar or default_grammar())}
-    for key, kind in (("base", "contrastive"), ("start", "recogniser")):
-        weights = Path(run.bundled_or(getattr(config, key), kind) or "") / "model.safetensors"
-        if weights.is_file():
-            found[key] = file_hash(weights)
-    return found
+    graph = data.graph_of(grammar or default_grammar())
+    return {"command": command, "graph": graph, **run.origin_weights(config)}
 
 
 def main(arguments: list[str] | None = None) -> int:
