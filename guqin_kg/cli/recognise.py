@@ -24,7 +24,7 @@ _NAMED = 10
     help="Only these readings: one a line, or JSON lines with `reading`.",
 )
 @click.option("--sequence", is_flag=True, help="The images follow each other in a piece: neighbours help to decide.")
-@click.option("--careful", is_flag=True, help="See each image five times: surer of what is right, five times as slow.")
+@click.option("--careful", is_flag=True, help="See each image five times and take the mean; five times as slow.")
 @click.option("--base", type=click.Path(path_type=Path, file_okay=False), help="Another model folder.")
 @format_option("text", "json")
 @workspace_option()

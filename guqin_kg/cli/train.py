@@ -60,7 +60,7 @@ def train_recognizer(
 ) -> None:
     """Train the recogniser: adapt it to a book, teach it new components, or train a base from nothing.
 
-    A run that was stopped goes on when the same command is given again (base, further, extend).
+    A run that was stopped goes on when the same command is given again.
 
     \b
     Examples:

@@ -57,9 +57,11 @@ def write(about: Mapping[str, Any]) -> str:
     config, figures = about["config"], about["figures"]
     how = f"LoRA rank {config['lora']['rank']}" if config["lora"] else "all weights"
     if not config["base"]:
-        how = "a new decoder; the vision tower is the encoder of the bundled recogniser"
+        how = "a new decoder; the vision tower is the encoder of the recogniser bundled then"
     if config.get("tower"):
         how += f"; the tower is now the {about.get('tower') or 'encoder of the ' + config['tower'] + ' recogniser'}"
+    if about.get("recogniser"):
+        how += f" (weights `{about['recogniser']}`)"
     how += ", the tower frozen" if config["freeze_vision"] else ""
     lines = [
         "# Dialogue model for guqin tablature",

@@ -18,11 +18,12 @@ from torch import nn
 
 from guqin_kg import resources
 from guqin_kg.errors import DataError, MissingExtraError, NotFoundError
+from guqin_kg.recognise.weights import file_hash
 from training import hub
 from training import lora as lora_of
 from training.dialogue import shelf, tower
 from training.dialogue import tokenizer as characters
-from training.dialogue.config import BUNDLED, DialogueLora, Shape
+from training.dialogue.config import BUNDLED, DialogueLora, DialogueTraining, Shape
 from training.quiet import no_bars
 
 ADAPTER = "adapter_config.json"
@@ -87,6 +88,13 @@ def see_with(model: Any, recogniser: str) -> None:
     if other:
         raise DataError(f"its encoder is of another shape than the tower: {', '.join(other)}", file=folder)
     tower_now.load_state_dict(weights)
+
+
+def tower_of(config: DialogueTraining) -> str | None:
+    """Hash of the recogniser whose encoder a run of ``config`` takes for its tower; None: the base keeps its own."""
+    name = config.tower if config.base else config.shape.recogniser
+    weights = _recogniser(name) / "model.safetensors" if name else None
+    return file_hash(weights) if weights is not None and weights.is_file() else None
 
 
 def _recogniser(name: str) -> Path:

@@ -267,6 +267,7 @@ def _save(
                 place, revision = vlm.place_of(config.base), shelf.revision_of(model)
                 shelf.describe(out, config.base, place, processor, graph, command, revision)
         about = {"config": config.model_dump(mode="json"), "graph": graph, "command": command, "figures": figures}
+        about |= {"recogniser": tower} if (tower := vlm.tower_of(config)) else {}
         (out / "training.json").write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", "utf-8")
         (out / "README.md").write_text(card.write(about), "utf-8")
 

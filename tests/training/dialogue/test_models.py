@@ -39,6 +39,15 @@ def test_a_run_leaves_a_model_that_loads_again_and_a_card_with_facts(trained: Pa
     assert isinstance(said, str)
 
 
+def test_the_card_names_the_recogniser_whose_encoder_sees(trained: Path) -> None:
+    from guqin_kg import resources
+    from guqin_kg.recognise.weights import file_hash
+
+    weights = file_hash(resources.folder("models") / "recogniser" / "model.safetensors")
+    assert json.loads((trained / "training.json").read_text("utf-8"))["recogniser"] == weights
+    assert f"(weights `{weights}`)" in (trained / "README.md").read_text("utf-8")
+
+
 def test_measures_are_entered_into_the_card(trained: Path, tmp_path: Path) -> None:
     about = json.loads((trained / "training.json").read_text("utf-8"))
     (tmp_path / "training.json").write_text(json.dumps(about), "utf-8")
