@@ -108,6 +108,8 @@ def losses(model: Any, encoder: Encoder, held: Sequence[Conversation], pictures:
 def text(report: dict[str, Any]) -> str:
     """The report for people."""
     lines = [f"{report['notations']} held-out notations"]
+    if alike := report.get("left_out_written_like_others"):
+        lines[0] += f" ({alike} that are written as others are were left out)"
     for title, key in (("", "facts"), (" with a blank picture", "blank_picture")):
         rows = report.get(key) or {}
         width = max(map(len, rows), default=0)

@@ -19,6 +19,7 @@ from training.dialogue.config import BUNDLED, DialogueTraining
 
 if TYPE_CHECKING:
     from guqin_kg.model import Notation
+    from guqin_kg.notation.grammar import Grammar
     from training.dialogue.pictures import Pictures
     from training.dialogue.records import Conversation
 
@@ -126,7 +127,9 @@ def _run(
         return figures
     _save(model, processor, out, config, figures, session.content_hash, command, merge, state=state)
     if state is None and config.evaluate_notations and found["val"]:
-        asked = held_out(config, session, place, found["val"])
+        asked, figures["left_out_written_like_others"] = telling(
+            held_out(config, session, place, found["val"]), grammar
+        )
         grader = Grader(grammar, config.lang, [*found["train"], *asked])
         figures["evaluation"] = evaluate(
             model, encoder, grader, spread(asked, config.evaluate_notations), pictures,
@@ -150,6 +153,20 @@ def seen_only(found: dict[str, list[Conversation]], pictures: Pictures) -> int:
     if not found["train"]:
         raise DataError("no notation of these dialogues can be drawn", code="empty-data", hint="give images, or forms")
     return before - sum(map(len, found.values()))
+
+
+def telling(held: list[Conversation], grammar: Grammar) -> tuple[list[Conversation], int]:
+    """Those whose drawn picture tells which notation it is, and how many are written as another notation is.
+
+    A file of the user's is asked about whatever it shows: his label says what is meant.
+    """
+    from guqin_kg.draw import Engine
+    from guqin_kg.draw.homographs import Homographs
+    from guqin_kg.notation.parse import parse
+
+    homographs = Homographs(Engine(grammar))
+    kept = [c for c in held if c.image is not None or not homographs.of(parse(c.reading, grammar))]
+    return kept, len(held) - len(kept)
 
 
 def held_out(
@@ -200,7 +217,7 @@ def measure(
         trust_remote_code: run code that comes with a hub model; only when the user asks.
 
     Raises:
-        NotFoundError: no model, or no held-out notation in the data.
+        NotFoundError: no model, or no held-out notation in the data whose picture tells which it is.
     """
     _offline(model_folder)
     from training.dialogue import records, vlm
@@ -225,9 +242,14 @@ def measure(
     grader = Grader(session.grammar, lang, [*found["train"], *found["val"]])
     pictures = Pictures(cache, session.grammar, (preset,), config.picture_size, 1, seed)
     seen_only(found, pictures)
-    held = spread(found["val"], notations)
+    asked, alike = telling(found["val"], session.grammar)
+    if not asked:
+        raise NotFoundError(
+            "every held-out notation here is written as another one is", hint="ask about more notations"
+        )
+    held = spread(asked, notations)
     report = evaluate(model, Encoder(processor), grader, held, pictures, other=others, seed=seed)
-    return {"model": model_folder, **report}
+    return {"model": model_folder, "left_out_written_like_others": alike, **report}
 
 
 def labelled(crops: Path, session: GraphSession) -> list[tuple[Path, Notation]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from training.dialogue.config import load  # noqa: E402
 from training.dialogue.grade import Grader, Question  # noqa: E402
 from training.dialogue.pictures import blank  # noqa: E402
 from training.dialogue.records import Conversation, Turn  # noqa: E402
-from training.recipes.dialogue import measure  # noqa: E402
+from training.recipes.dialogue import measure, telling  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -113,3 +114,12 @@ def test_measuring_asks_about_labelled_crops_of_held_out_notations_only(
     labels.write_text(rows[1], "utf-8")
     with pytest.raises(NotFoundError, match="these crops"):
         measure(str(trained), session, data=generated, crops=labels, notations=5, cache=cache)
+
+
+def test_what_a_drawn_picture_cannot_tell_is_not_asked(session: GraphSession, tmp_path: Path) -> None:
+    drawn = [Conversation(f"x:{reading}", reading, ()) for reading in ("大九勾四", "撮三四", "小撮三四", "散挑五")]
+    kept, left_out = telling(drawn, session.grammar)
+    assert [c.reading for c in kept] == ["大九勾四", "散挑五"]
+    assert left_out == 2
+    files = [replace(c, image=tmp_path / "crop.png") for c in drawn]
+    assert telling(files, session.grammar) == (files, 0), "the label of a file says what is meant"
