@@ -24,9 +24,10 @@ def of_model(folder: Path, *, bundled: bool = False) -> str:
     if bundled:
         title = "# The bundled recogniser"
         fonts = (
-            "fonts installed by name (LXGW WenKai, AR PL UKai and UMing, TW-Kai, HanaMin, "
-            "Noto Serif, Yuji Boku and Syuku, Klee One, Zhi Mang Xing, Liu Jian Mao Cao; OFL, Arphic and similar). "
-            "No real image"
+            "fonts installed by name (LXGW WenKai, AR PL UKai and UMing, TW-Kai, HanaMin, Noto Serif, "
+            "Yuji Boku, Mai and Syuku, Klee One, Iansui, Zen Antique, Dejima and Oradano Mincho, Kouzan Mouhitsu "
+            "and its Gyosho, Aoyagi Kouzan and Soseki, Zhi Mang Xing, Liu Jian Mao Cao; OFL, Arphic, public domain "
+            "and similar). No real image"
         )
     else:
         title = f"# Recogniser {folder.resolve().name}"
