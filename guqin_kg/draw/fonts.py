@@ -17,8 +17,8 @@ import numpy as np
 from guqin_kg.draw.character import Ink, contour_ink
 from guqin_kg.errors import DataError, NotFoundError
 
+# odd dates and table lengths of a font are no concern of those who draw with it
 logging.getLogger("fontTools").setLevel(logging.ERROR)
-"""Odd dates and table lengths of a font are no concern of those who draw with it."""
 
 _SUFFIXES = {".ttf", ".otf", ".ttc", ".woff"}
 
