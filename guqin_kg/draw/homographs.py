@@ -41,13 +41,15 @@ class Homographs:
         if all(len(some) == 1 for some in choices):
             return []
         drawn = self._drawn(notation)
+        if drawn is None:
+            return []
         found = {}
         for others in islice(product(*choices), 1, 1 + _TRIED):
             try:
                 other = parse("".join(word.name for word in others), self._grammar)
             except ReadingError:
                 continue
-            if self._words(other) == list(others) and drawn is not None and self._drawn(other) == drawn:
+            if self._words(other) == list(others) and self._drawn(other) == drawn:
                 found[short_reading(other, self._grammar)] = other
         return [reading for reading, other in found.items() if other != notation]
 
